@@ -1,0 +1,202 @@
+"""Give the program damaged images of every format and see that it stays civil.
+
+``python tests/fuzz.py --files 3000`` prints what it finds and exits with 1 if there
+is anything: an end other than a picture or one ``error:`` line, a crash, a stray file,
+or more time or memory than a file may cost. Each file is handed to the real program
+in a process of its own, forked after the libraries have been loaded, so it needs a
+system that can fork.
+"""
+
+import argparse
+import io
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as main.py does when it is started
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cv2
+import numpy as np
+from PIL import Image
+
+import main
+
+SECONDS = 10
+MEBIBYTES = 1024
+SMALL, WANTED = 61, {"output.gif", "segmented-images/k_2.jpg"}
+
+
+def sound_images() -> dict[str, bytes]:
+    """Encode one small picture in every format and kind that the libraries write."""
+    sample = Path(main.__file__).parent / "images" / "input-image.jpg"
+    with Image.open(sample) as image:
+        photo = image.resize((SMALL, 41))
+    alpha = photo.copy()
+    alpha.putalpha(photo.convert("L"))
+    deep = np.asarray(photo).astype(np.uint16) * 257
+    upright = Image.Exif()
+    upright[0x0112] = 6
+    kinds = {
+        "jpeg": (photo, "JPEG", {}),
+        "progressive jpeg": (photo, "JPEG", {"progressive": True, "exif": upright}),
+        "grey jpeg": (photo.convert("L"), "JPEG", {}),
+        "cmyk jpeg": (photo.convert("CMYK"), "JPEG", {}),
+        "png": (photo, "PNG", {}),
+        "alpha png": (alpha, "PNG", {}),
+        "palette png": (photo.quantize(16), "PNG", {"transparency": 3}),
+        "bit png": (photo.convert("1"), "PNG", {}),
+        "webp": (photo, "WEBP", {}),
+        "lossless webp": (alpha, "WEBP", {"lossless": True}),
+        "bmp": (photo, "BMP", {}),
+        "palette bmp": (photo.quantize(16), "BMP", {}),
+        "gif": (photo, "GIF", {"save_all": True, "append_images": [photo, photo]}),
+        "tiff": (photo, "TIFF", {}),
+        "lzw tiff": (alpha, "TIFF", {"compression": "tiff_lzw"}),
+        "jpeg tiff": (photo, "TIFF", {"compression": "jpeg"}),
+        "avif": (photo, "AVIF", {}),
+        "jpeg 2000": (photo, "JPEG2000", {}),
+        "ppm": (photo, "PPM", {}),
+        "ico": (alpha, "ICO", {"sizes": [(32, 32)]}),
+        "tga": (photo, "TGA", {}),
+    }
+    images = {}
+    for name, (image, form, options) in kinds.items():
+        buffer = io.BytesIO()
+        try:
+            image.save(buffer, form, **options)
+        except (KeyError, OSError):
+            continue  # not with this Pillow
+        images[name] = buffer.getvalue()
+    for name, ending, pixels in (
+        ("deep png", ".png", deep),
+        ("deep grey png", ".png", deep[..., 0]),
+        ("deep tiff", ".tiff", deep),
+        ("deep ppm", ".ppm", deep),
+        ("hdr", ".hdr", deep.astype(np.float32)),
+        ("pfm", ".pfm", deep.astype(np.float32)),
+        ("sun raster", ".ras", np.asarray(photo)),
+    ):
+        images[name] = cv2.imencode(ending, pixels)[1].tobytes()
+    return images
+
+
+def damage(content: bytes, rng: np.random.Generator) -> bytes:
+    """Cut, overwrite, repeat or leave out some of the bytes, more often early ones."""
+    data = bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        place = int(len(data) * rng.random() ** 3)
+        length = int(rng.integers(1, 64))
+        noise = rng.bytes(length)
+        extreme = bytes([rng.choice([0, 127, 255])]) * min(length, 8)
+        kind = rng.integers(6)
+        if kind == 0:
+            del data[place:]
+        elif kind == 1:
+            data[place : place + 1] = noise[:1]
+        elif kind == 2:
+            data[place : place + length] = noise
+        elif kind == 3:
+            data[place : place + len(extreme)] = extreme
+        elif kind == 4:
+            del data[place : place + length]
+        else:
+            data[place:place] = data[place : place + length]
+    return bytes(data)
+
+
+def run_forked(arguments: list[str], messages: Path) -> tuple[int, float, float]:
+    """Run main.main; return its wait status, seconds and peak memory in MiB."""
+    began = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(SECONDS)
+        sink = os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(sink, 2)
+        sys.argv = ["main.py", *arguments]
+        status = 99
+        try:
+            status = main.main()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    _, status, usage = os.wait4(child, 0)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return status, time.perf_counter() - began, usage.ru_maxrss / unit
+
+
+def complaint(folder: Path, file: Path) -> tuple[str, str]:
+    """Run the program on the file; return how it ended and what is wrong with that."""
+    output, messages = folder / "out", folder / "messages"
+    status, seconds, memory = run_forked(
+        ["--path", str(file), "--ks", "2", "--output", str(output)], messages
+    )
+    written = {
+        path.relative_to(output).as_posix(): path
+        for path in output.rglob("*")
+        if path.is_file()
+    }
+    error = messages.read_text(errors="replace")
+    ended, wrong = "refused", ""
+    if status == 0:
+        ended = "used"
+        if error or set(written) != WANTED:
+            wrong = f"status 0 with {sorted(written)} and on stderr {error!r}"
+    elif os.waitstatus_to_exitcode(status) != 1:
+        wrong = f"status {os.waitstatus_to_exitcode(status)}: {error!r}"
+    elif written or error.count("\n") != 1 or not error.startswith("error: "):
+        wrong = f"status 1 with {sorted(written)} and on stderr {error!r}"
+    elif str(file) not in error:
+        wrong = f"the file is not named: {error!r}"
+    if memory > MEBIBYTES:
+        wrong += f" {memory:.0f} MiB"
+    if seconds > SECONDS:
+        wrong += f" {seconds:.0f} s"
+    for path in written.values():
+        path.unlink()
+    return ended, wrong
+
+
+def fuzz(files: int, seed: int, folder: Path) -> tuple[Counter, list[str]]:
+    """Try so many damaged files; return how they ended and the findings.
+
+    A file with a finding stays in the folder.
+    """
+    rng = np.random.default_rng(seed)
+    images = sound_images()
+    names = list(images)
+    ends, findings = Counter(), []
+    for number in range(files):
+        name = names[number % len(names)]
+        file = folder / f"{number} {name}"
+        file.write_bytes(damage(images[name], rng))
+        ended, wrong = complaint(folder, file)
+        ends[ended] += 1
+        if wrong:
+            findings.append(f"{file}: {wrong}")
+        else:
+            file.unlink()
+    return ends, findings
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--files", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    place = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    ends, findings = fuzz(options.files, options.seed, place)
+    for finding in findings:
+        print(finding)
+    ended = dict(sorted(ends.items()))
+    print(f"{options.files} files: {ended}, {len(findings)} findings in {place}")
+    if not findings:
+        shutil.rmtree(place)
+    sys.exit(bool(findings))

@@ -1,0 +1,249 @@
+"""KMeans beside a plain Lloyd iteration and beside scikit-learn."""
+
+# ruff: noqa: D103 - the name of a test says what it shows
+
+import doctest
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans as Peer
+
+import kmeans
+import main
+from kmeans import KMeans
+
+SAMPLE = Path(__file__).resolve().parent.parent / "images" / "input-image.jpg"
+PHOTO = main.resize_image(main.read_image(SAMPLE))
+COLOURS, COUNTS, _ = main.distinct_colours(PHOTO)
+NORMAL = np.random.default_rng(0).normal(size=(3000, 3))
+
+
+def plain_lloyd_step(data, centroids, weights):
+    """One textbook iteration: distances to the nearest, and where centroids move."""
+    nearest, labels = np.full(len(data), np.inf), np.zeros(len(data), int)
+    for j, centroid in enumerate(centroids):
+        distance = np.linalg.norm(data - centroid, axis=1)
+        labels[distance < nearest] = j
+        nearest = np.minimum(distance, nearest)
+    mass = np.bincount(labels, weights, len(centroids))
+    sums = [np.bincount(labels, weights * x, len(centroids)) for x in data.T]
+    with np.errstate(invalid="ignore"):
+        return nearest, np.transpose(sums / mass)
+
+
+def assert_fixed_point(model, data, weights=None):
+    """Check the promises of KMeans against a plain Lloyd iteration."""
+    data = np.asarray(data, float)
+    weights = np.ones(len(data)) if weights is None else np.asarray(weights, float)
+    size = np.abs(data).max()
+    nearest, moved = plain_lloyd_step(data, model.centroids, weights)
+    own = np.linalg.norm(data - model.centroids[model.labels], axis=1)
+    assert (own <= nearest + 1e-12 * size).all(), "a label is not the nearest"
+    assert len(np.unique(model.labels)) == len(model.centroids), "an empty cluster"
+    if model.n_iter < model.max_iter:
+        shift = np.linalg.norm(moved - model.centroids, axis=1).max()
+        assert shift <= model.tol + 1e-12 * size, "a plain step still moves a centroid"
+    inertia = weights @ nearest**2
+    assert model.inertia == pytest.approx(inertia, rel=1e-9, abs=1e-20 * size**2)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7, 16, 50, 200])
+def test_a_plain_lloyd_step_changes_nothing_on_a_photo(k):
+    for seed in range(2):
+        model = KMeans(k, seed=seed).fit(COLOURS, COUNTS)
+        assert model.centroids.shape == (k, 3) and model.n_iter < 500
+        assert_fixed_point(model, COLOURS, COUNTS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "one dimension": NORMAL[:, :1],
+        "many dimensions": np.random.default_rng(1).normal(size=(2000, 40)),
+        "tiny": NORMAL * 1e-150,
+        "huge": NORMAL * 1e149,
+        "far away": NORMAL + 1e6,
+        "an outlier": np.vstack([NORMAL, [[1e9, 0, 0]]]),
+        "flat along two axes": NORMAL * [1, 0, 1e-310],
+        "a lattice full of ties": np.indices((12, 12, 12)).reshape(3, -1).T,
+        "mostly copies": np.repeat(NORMAL[:40], np.arange(40) ** 2 + 1, axis=0),
+        "two clumps": np.vstack([NORMAL * 1e-9, NORMAL * 1e-9 + 1]),
+        "noise of bytes": np.random.default_rng(2).integers(0, 256, (50_000, 3)),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_a_plain_lloyd_step_changes_nothing_on_data(data):
+    _, data = data
+    for k in (1, 2, 9, 40):
+        model = KMeans(k, tol=1e-6 * np.std(data[:1000]), seed=k).fit(data)
+        assert model.centroids.shape == (k, data.shape[1])
+        assert_fixed_point(model, data)
+
+
+@pytest.mark.parametrize("k", [2, 50, 200])
+def test_single_precision_never_claims_more_than_it_knows(k):
+    rng = np.random.default_rng(k)
+    centroids = rng.normal(size=(k, 3))
+    first, second = centroids[rng.integers(0, k, (2, 20_000))]
+    near_ties = (first + second) / 2 + rng.normal(size=first.shape) * 1e-6
+    labels, margins = kmeans.two_nearest(kmeans.lift(near_ties.T), centroids)
+    distances = np.linalg.norm(near_ties[:, None] - centroids, axis=2)
+    certain = margins > 0
+    assert 0.01 < certain.mean() < 0.999
+    assert (labels == distances.argmin(axis=1))[certain].all()
+    nearest, second_nearest = np.partition(distances, 1, axis=1)[:, :2].T
+    assert (margins <= second_nearest - nearest).all()
+
+
+def test_many_small_moves_leave_every_label_the_nearest():
+    rng = np.random.default_rng(0)
+    partition = kmeans.Partition(NORMAL.T, np.ones(len(NORMAL)))
+    centroids = NORMAL[:30].copy()
+    for _ in range(300):
+        partition.assign(centroids)
+        centroids = centroids + rng.normal(size=centroids.shape) * 1e-3
+    wanted = kmeans.nearest(NORMAL.T, partition.centroids)
+    assert (partition.labels == wanted).all()
+    afresh = kmeans.totals(NORMAL.T, partition.weights, wanted, 30)
+    assert partition.totals == pytest.approx(afresh, abs=1e-9)
+
+
+def test_inertia_is_at_least_as_good_as_scikit_learns():
+    pixels = PHOTO[::2, ::2].reshape(-1, 3).astype(float)
+    ratios = [
+        KMeans(k, seed=seed).fit(pixels).inertia
+        / Peer(k, n_init=1, tol=1e-9, random_state=seed).fit(pixels).inertia_
+        for k in (4, 10, 25, 50)
+        for seed in range(3)
+    ]
+    assert np.mean(ratios) <= 1
+
+
+def test_well_separated_clusters_are_found_exactly():
+    centres = np.array([[0, 0], [90, 0], [0, 90], [90, 90]])
+    corners = np.array([[-1, -2], [-1, 2], [1, -2], [1, 2]])
+    data = (centres[:, None] + corners).reshape(-1, 2)
+    for seed in range(20):
+        model = KMeans(4, seed=seed).fit(data)
+        assert sorted(model.centroids.tolist()) == sorted(centres.tolist())
+        assert model.inertia == 16 * 5
+
+
+def test_the_end_is_a_plain_step_so_that_settled_clusters_have_their_means():
+    data = NORMAL + np.repeat(np.eye(3) * 4, 1000, axis=0)
+    for seed in range(5):
+        model = KMeans(3, tol=0.05, seed=seed).fit(data)
+        means = [data[model.labels == j].mean(axis=0) for j in range(3)]
+        assert model.centroids == pytest.approx(np.array(means), abs=2e-3)
+
+
+def test_a_weight_counts_as_so_many_copies():
+    weights = np.random.default_rng(3).integers(0, 5, len(NORMAL))
+    model = KMeans(8, seed=0).fit(NORMAL, weights)
+    assert len(model.labels) == len(NORMAL)
+    copies = np.repeat(NORMAL, weights, axis=0)
+    model.labels = np.repeat(model.labels, weights)
+    assert_fixed_point(model, copies)
+
+
+def test_weights_of_very_different_sizes_keep_the_promises():
+    weights = 10 ** np.random.default_rng(4).uniform(-12, 12, len(NORMAL))
+    for k in (2, 9, 40):
+        model = KMeans(k, tol=1e-6, seed=0).fit(NORMAL, weights)
+        assert_fixed_point(model, NORMAL, weights)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64", "object"])
+def test_any_number_type_gives_the_same_result(dtype):
+    data = COLOURS[::7]
+    wanted = KMeans(6, seed=0).fit(data)
+    found = KMeans(6, seed=0).fit(data.astype(dtype))
+    assert (found.centroids == wanted.centroids).all()
+    assert found.centroids.dtype == np.float64
+
+
+def test_fewer_distinct_points_than_k_are_the_centroids():
+    distinct = np.array([[1, 2, 3], [40, 200, 7], [250, 9, 9]])
+    data = np.repeat(distinct, [50, 1, 9], axis=0)
+    for k in (3, 4, 60):
+        model = KMeans(k, seed=0).fit(data)
+        assert sorted(model.centroids.tolist()) == distinct.tolist()
+        assert (model.predict(data) == data).all() and model.inertia == 0
+
+
+def test_predict_gives_the_nearest_centroid_itself():
+    model = KMeans(6, seed=0).fit(NORMAL)
+    found = model.predict(NORMAL)
+    assert (found == model.centroids[model.labels]).all()
+    assert (model.predict(NORMAL[7]) == found[7]).all()
+    assert model.predict(NORMAL[7].tolist()).shape == (3,)
+
+
+def test_the_same_seed_gives_the_same_result_and_no_seed_a_fresh_one():
+    first, same, other = (KMeans(20, seed=s).fit(NORMAL).centroids for s in (5, 5, 6))
+    assert (first == same).all() and not (first == other).all()
+    fresh = [KMeans(20).fit(NORMAL).inertia for _ in range(4)]
+    assert len(set(fresh)) > 1
+
+
+def test_the_data_is_left_alone():
+    data, weights = NORMAL.copy(), np.ones(len(NORMAL))
+    data.flags.writeable = weights.flags.writeable = False
+    model = KMeans(5, seed=0).fit(data, weights)
+    model.centroids[:] = 0
+    assert (data == NORMAL).all()
+
+
+def test_max_iter_bounds_the_iterations():
+    for max_iter in (1, 2, 5):
+        model = KMeans(20, max_iter=max_iter, seed=0).fit(COLOURS, COUNTS)
+        assert model.n_iter == max_iter
+        assert_fixed_point(model, COLOURS, COUNTS)
+
+
+def test_a_larger_tolerance_stops_sooner_and_none_at_all_still_stops():
+    loose, exact = (KMeans(12, tol, seed=0).fit(COLOURS, COUNTS) for tol in (1, 0))
+    assert loose.n_iter < exact.n_iter < 500
+    _, moved = plain_lloyd_step(COLOURS.astype(float), exact.centroids, COUNTS)
+    assert moved == pytest.approx(exact.centroids, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "make, complaint",
+    [
+        (lambda: KMeans(0), "k must"),
+        (lambda: KMeans(2.5), "k must"),
+        (lambda: KMeans(tol=-1), "tol must"),
+        (lambda: KMeans(tol=np.nan), "tol must"),
+        (lambda: KMeans(max_iter=0), "max_iter must"),
+        (lambda: KMeans(5).fit(np.eye(3)), "3 points cannot make 5"),
+        (lambda: KMeans(2).fit(np.zeros((0, 3))), "0 points"),
+        (lambda: KMeans(2).fit(np.zeros((5, 0))), "coordinate"),
+        (lambda: KMeans(2).fit(np.zeros(9)), "2 dimensions"),
+        (lambda: KMeans(2).fit(np.zeros((9, 3, 3))), "2 dimensions"),
+        (lambda: KMeans(2).fit([[1, 2], [np.nan, 3]]), "finite"),
+        (lambda: KMeans(2).fit([[1, 2], [np.inf, 3]]), "finite"),
+        (lambda: KMeans(2).fit([[1j, 2], [3, 4]]), "complex"),
+        (lambda: KMeans(2).fit([["a"], ["b"]]), "numbers"),
+        (lambda: KMeans(2).fit(np.eye(9), np.ones(4)), "4 weights"),
+        (lambda: KMeans(2).fit(np.eye(9), -np.ones(9)), "negative"),
+        (lambda: KMeans(2).fit(np.eye(9), np.zeros(9)), "0 everywhere"),
+        (lambda: KMeans(2).fit(np.eye(9), np.full(9, np.nan)), "finite"),
+        (lambda: KMeans(2).fit(np.eye(9)).predict(np.zeros(4)), "9 coordinates"),
+        (lambda: KMeans(2).fit(np.eye(9)).predict(np.zeros((2, 2, 9))), "shape"),
+    ],
+)
+def test_bad_input_is_a_value_error_that_says_why(make, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        make()
+
+
+def test_predict_before_fit_says_so():
+    with pytest.raises(RuntimeError, match="fit"):
+        KMeans().predict([0])
+
+
+def test_the_examples_in_the_documentation_hold():
+    assert doctest.testmod(kmeans).attempted > 0
+    assert doctest.testmod(kmeans).failed == 0

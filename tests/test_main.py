@@ -1,0 +1,611 @@
+"""The program as its user meets it: files in, pictures and messages out."""
+
+# ruff: noqa: D103 - the name of a test says what it shows
+
+import io
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, JpegImagePlugin
+
+import main
+
+PROJECT = Path(__file__).resolve().parent.parent
+SAMPLE = PROJECT / "images" / "input-image.jpg"
+NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+
+
+class Outcome:
+    """A finished run: its exit status, what it printed and what it wrote."""
+
+    def __init__(self, process: subprocess.CompletedProcess, output: Path) -> None:
+        self.status = process.returncode
+        self.out = process.stdout
+        self.err = process.stderr
+        self.output = output
+        self.files = {
+            path.relative_to(output).as_posix(): path.read_bytes()
+            for path in sorted(output.rglob("*"))
+            if path.is_file()
+        }
+
+    def jpeg(self, k: int) -> np.ndarray:
+        """RGB pixels of k_<k>.jpg."""
+        with Image.open(self.output / "segmented-images" / f"k_{k}.jpg") as image:
+            return np.asarray(image.convert("RGB"))
+
+    def gif(self) -> list[np.ndarray]:
+        """RGB pixels of every frame of the animation."""
+        with Image.open(self.output / "output.gif") as gif:
+            frames = []
+            for i in range(gif.n_frames):
+                gif.seek(i)
+                assert gif.info["duration"] == 750 and gif.info["loop"] == 0
+                frames.append(np.asarray(gif.convert("RGB")))
+        return frames
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run main.py in an empty folder."""
+
+    def call(*arguments, **options) -> Outcome:
+        process = subprocess.run(
+            [sys.executable, PROJECT / "main.py", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+            **options,
+        )
+        return Outcome(process, tmp_path / "images")
+
+    return call
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start main.py on the sample in an empty folder, without waiting for it."""
+
+    def call(*arguments) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, PROJECT / "main.py", "--path", SAMPLE, *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return call
+
+
+def save(path: Path, pixels: np.ndarray, **options) -> Path:
+    """Write pixels with Pillow and return the path."""
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def small_photo() -> np.ndarray:
+    """Return the sample as (90, 120, 3) RGB."""
+    with Image.open(SAMPLE) as image:
+        return np.asarray(image.resize((120, 90), Image.Resampling.BOX))
+
+
+def decibels(a: np.ndarray, b: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of two pictures."""
+    error = np.square(a.astype(float) - b).mean()
+    return 10 * np.log10(255**2 / error) if error else np.inf
+
+
+def assert_one_error_line(outcome: Outcome, mention: object) -> None:
+    """Exit status 1 and nothing on stderr but one line that names the culprit."""
+    assert outcome.status == 1, outcome.err
+    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1
+    assert str(mention) in outcome.err
+
+
+def assert_only_whole_pictures(folder: Path) -> None:
+    """Every file under the folder is a picture that decodes to its end."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert re.fullmatch(r"k_\d+\.jpg|output\.gif", path.name), path
+            with Image.open(path) as image:
+                for i in range(getattr(image, "n_frames", 1)):
+                    image.seek(i)
+                    image.load()
+
+
+# The command line
+
+
+def test_the_default_run_makes_all_frames_and_prints_a_line_for_each(run, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "input-image.jpg").write_bytes(SAMPLE.read_bytes())
+    done = run()
+    assert (done.status, done.err) == (0, "")
+    names = [f"k_{k}.jpg" for k in main.DEFAULT_KS]
+    lines = done.out.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == names
+    assert "output.gif" in lines[-1] and "14 frames" in lines[-1]
+    assert {f"segmented-images/{name}" for name in names} < set(done.files)
+    assert max(done.gif()[0].shape) == 500
+
+
+def test_frames_come_in_the_order_of_ks_and_in_the_folder_of_output(run, tmp_path):
+    done = run("--path", SAMPLE, "--ks", 7, 2, 7, "--output", "a b/ç")
+    assert done.status == 0 and not done.files
+    elsewhere = Outcome(subprocess.CompletedProcess([], 0), tmp_path / "a b" / "ç")
+    frames = elsewhere.gif()
+    assert len(frames) == 3 and (frames[0] == frames[2]).all()
+    assert [len(np.unique(f[200:].reshape(-1, 3), axis=0)) for f in frames] == [7, 2, 7]
+    assert len(elsewhere.files) == 3
+
+
+def test_the_same_seed_gives_the_same_bytes(run):
+    one, same, other = (
+        run("--path", SAMPLE, "--ks", 9, 30, "--seed", seed).files for seed in (5, 5, 6)
+    )
+    assert one == same and all(one[name] != other[name] for name in one)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--ks",
+        "--ks 0",
+        "--ks -3",
+        "--ks 2.5",
+        "--ks 255",
+        "--seed -1",
+        "--seed x",
+        f"--seed {'9' * 5000}",
+        "--path",
+        "--nonsense",
+    ],
+)
+def test_wrong_arguments_end_with_status_2_and_the_usage(run, arguments):
+    failed = run(*arguments.split())
+    assert failed.status == 2 and not failed.files
+    assert failed.err.startswith("usage:") and "error:" in failed.err
+
+
+def test_as_many_clusters_as_the_palette_holds_can_be_asked_for(run):
+    done = run("--path", SAMPLE, "--ks", main.MAX_K)
+    colours = np.unique(done.gif()[0].reshape(-1, 3), axis=0)
+    assert main.MAX_K <= len(colours) <= 256
+
+
+def test_importing_does_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "import main"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert not list(tmp_path.iterdir())
+
+
+# The pictures
+
+
+def test_every_pixel_has_the_colour_of_its_nearest_centroid(run, tmp_path):
+    photo = main.resize_image(main.read_image(SAMPLE))
+    done = run("--path", save(tmp_path / "photo.png", photo))
+    pixels = photo[100:].reshape(-1, 3).astype(float)
+    for k, frame in zip(main.DEFAULT_KS, done.gif(), strict=True):
+        shown = frame[100:].reshape(-1, 3)
+        palette = np.unique(shown, axis=0)
+        assert len(palette) <= k <= len(np.unique(frame.reshape(-1, 3), axis=0))
+        chosen = np.linalg.norm(pixels - shown, axis=1)
+        nearest = np.min([np.linalg.norm(pixels - c, axis=1) for c in palette], axis=0)
+        assert (chosen <= nearest + np.sqrt(3)).all()  # a centroid's two roundings
+
+
+def test_jpegs_are_close_to_their_frames_and_keep_full_colour(run):
+    done = run("--path", SAMPLE, "--ks", 2, 8, 50)
+    for k, frame in zip((2, 8, 50), done.gif(), strict=True):
+        assert decibels(done.jpeg(k), frame) > 34
+        with Image.open(done.output / "segmented-images" / f"k_{k}.jpg") as image:
+            assert JpegImagePlugin.get_sampling(image) == 0  # 4:4:4
+
+
+def test_an_image_of_few_colours_comes_back_as_it_is(run, tmp_path):
+    flag = np.zeros((90, 120, 3), np.uint8)
+    flag[:, :40], flag[:, 40:80], flag[:, 80:] = (200, 30, 40), (9, 180, 60), (3, 6, 22)
+    done = run("--path", save(tmp_path / "flag.png", flag))
+    for frame in done.gif()[2:]:
+        assert (frame[45:] == flag[45:]).all()
+    assert "inf dB" in done.out
+
+
+def test_the_printed_decibels_are_those_of_the_frame(run, tmp_path):
+    tiny = NOISE[:12, :12]  # too small for a label
+    done = run("--path", save(tmp_path / "tiny.png", tiny), "--ks", 3, 40)
+    printed = [float(line.split()[-2]) for line in done.out.splitlines()[:-1]]
+    assert printed == [round(decibels(frame, tiny), 2) for frame in done.gif()]
+
+
+def test_there_is_a_frame_per_k_even_where_they_are_equal(run, tmp_path):
+    done = run("--path", save(tmp_path / "dot.png", NOISE[:1, :1]))
+    assert len(done.gif()) == len(main.DEFAULT_KS)
+    assert all((frame == NOISE[:1, :1]).all() for frame in done.gif())
+
+
+@pytest.mark.parametrize("background", ["white", "black", "grey", "noise", "stripes"])
+def test_the_label_can_be_read_on(run, tmp_path, background):
+    height, width = 300, 400
+    pixels = {
+        "white": np.full((height, width, 3), 255),
+        "black": np.zeros((height, width, 3)),
+        "grey": np.full((height, width, 3), 127),
+        "noise": np.random.default_rng(0).integers(0, 256, (height, width, 3)),
+        "stripes": np.where(np.indices((height, width, 3))[0] % 8 < 4, 0, 255),
+    }[background].astype(np.uint8)
+    done = run("--path", save(tmp_path / "in.png", pixels), "--ks", 4, 5)
+    four, five = (frame[:100].astype(int) for frame in done.gif())
+    for top in (four, five, done.jpeg(4)[:100]):
+        assert (top.min(axis=2) >= 235).sum() > 200, "no white letters"
+        assert (top.max(axis=2) <= 20).sum() > 200, "no dark edge"
+    assert (four != five).any(axis=2).sum() > 50, "4 and 5 look alike"
+
+
+@pytest.mark.parametrize("height, width", [(40, 40), (500, 60), (60, 500), (300, 400)])
+def test_the_label_fits_and_is_centred(run, tmp_path, height, width):
+    grey = np.full((height, width, 3), 127, np.uint8)
+    done = run("--path", save(tmp_path / "in.png", grey), "--ks", 50, 254)
+    for frame in done.gif():
+        rows, columns = np.nonzero((frame != 127).any(axis=2))
+        assert columns.min() > 0 and columns.max() < width - 1
+        assert abs(columns.min() + columns.max() - (width - 1)) <= 3
+        assert rows.min() > 0 and rows.max() < height / 2
+        assert rows.max() - rows.min() >= 8
+
+
+@pytest.mark.parametrize(
+    "height, width, wanted",
+    [
+        (1000, 500, (500, 250)),
+        (300, 400, (300, 400)),
+        (501, 501, (500, 500)),
+        (9000, 3, (500, 1)),
+        (1, 1, (1, 1)),
+    ],
+)
+def test_resizing_keeps_the_proportions_and_never_enlarges(height, width, wanted):
+    image = np.zeros((height, width, 3), np.uint8)
+    assert main.resize_image(image).shape == (*wanted, 3)
+
+
+# What it reads
+
+
+@pytest.mark.parametrize(
+    "ending", ["jpg", "png", "webp", "bmp", "tif", "gif", "avif", "ppm"]
+)
+def test_it_reads(tmp_path, ending):
+    photo = small_photo()
+    try:
+        path = save(tmp_path / f"photo.{ending}", photo)
+    except (KeyError, ValueError):
+        pytest.skip(f"this Pillow does not write {ending}")
+    assert decibels(main.read_image(path), photo) > 24
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("grey", [True, False])
+def test_it_scales_16_bits_to_8(tmp_path, ending, grey):
+    photo = small_photo()[..., 1 if grey else slice(None, None, -1)]
+    path = tmp_path / f"deep.{ending}"
+    cv2.imwrite(str(path), photo.astype(np.uint16) * 257)
+    wanted = np.dstack([photo] * 3) if grey else photo[..., ::-1]
+    assert np.abs(main.read_image(path) - wanted.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "LA", "I;16"])
+def test_it_reads_images_of_mode(tmp_path, mode):
+    photo = Image.fromarray(small_photo())
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 256)
+        wanted = photo.convert("L")
+    else:
+        image = photo.convert(mode)
+        wanted = image.convert("RGB")
+    image.save(tmp_path / "image.tif")
+    shown = main.read_image(tmp_path / "image.tif")
+    assert (shown == np.asarray(wanted.convert("RGB"))).all()
+
+
+def test_transparent_pixels_are_blended_over_white(tmp_path):
+    pixels = np.zeros((2, 2, 4), np.uint8)
+    pixels[...] = [[(200, 0, 0, 255), (200, 0, 0, 128)], [(200, 0, 0, 0)] * 2]
+    shown = main.read_image(save(tmp_path / "rgba.png", pixels)).astype(int)
+    wanted = [[(200, 0, 0), (227, 127, 127)], [(255, 255, 255)] * 2]
+    assert np.abs(shown - wanted).max() <= 1
+
+
+def test_transparent_palette_colours_are_white(tmp_path):
+    image = Image.fromarray(small_photo()).quantize(16)
+    hidden = np.asarray(image) == 3
+    image.save(tmp_path / "p.png", transparency=3)
+    shown = main.read_image(tmp_path / "p.png")
+    assert (shown[hidden] == 255).all() and hidden.any()
+    assert (shown[~hidden] == np.asarray(image.convert("RGB"))[~hidden]).all()
+
+
+def test_transparent_16_bit_grey_is_white(tmp_path):
+    deep = np.array([[0, 256, 30_000, 65_535]], np.uint16)
+    head = struct.pack(">IIBBBBB", 4, 1, 16, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + deep.astype(">u2").tobytes())
+    chunks = [(b"IHDR", head), (b"tRNS", bytes(2)), (b"IDAT", pixels), (b"IEND", b"")]
+    (tmp_path / "deep.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+    )
+    shown = main.read_image(tmp_path / "deep.png")
+    assert shown[0, :, 0].tolist() == [255, 1, 117, 255]
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_picture_upright(tmp_path, orientation, large):
+    photo = Image.fromarray(small_photo())
+    photo = photo.resize((2400, 1800)) if large else photo
+    stored = photo
+    for flip in {2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}.get(
+        orientation, []
+    ):
+        stored = stored.transpose(Image.Transpose(flip))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    shown = main.resize_image(main.read_image(tmp_path / "turned.jpg"))
+    wanted = main.resize_image(np.asarray(photo))
+    assert decibels(shown, wanted) > 30
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_large_image_looks_like_its_full_resize(tmp_path, ending):
+    with Image.open(SAMPLE) as image:
+        big = image.resize((5000, 3340), Image.Resampling.BICUBIC)
+    big.save(tmp_path / f"big.{ending}", quality=95, compress_level=1)
+    shown = main.read_image(tmp_path / f"big.{ending}")
+    assert max(shown.shape) <= 4 * main.MAX_SIZE
+    wanted = main.resize_image(np.asarray(big))
+    assert decibels(main.resize_image(shown), wanted) > 40
+
+
+def test_an_animation_gives_its_first_frame(tmp_path):
+    photo = small_photo()
+    others = [Image.fromarray(255 - photo)]
+    path = save(tmp_path / "a.gif", photo, save_all=True, append_images=others)
+    assert decibels(main.read_image(path), photo) > 24
+
+
+@pytest.mark.parametrize(
+    "name", ["with space.png", "número-ß-图.png", "no-ending", "wrong.jpg", "-dash.png"]
+)
+def test_a_file_may_have_any_name(run, tmp_path, name):
+    save(tmp_path / name, small_photo(), format="PNG")
+    done = run(f"--path={name}", "--ks", 3)
+    assert (done.status, done.err) == (0, "")
+
+
+def test_output_names_that_the_console_cannot_show_are_escaped(run):
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = run("--path", SAMPLE, "--ks", 2, "--output", "图\n", env=ascii_only)
+    assert (done.status, done.err) == (0, "")
+    assert r"\u56fe\n" in done.out.splitlines()[-1]
+
+
+# What it refuses
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG that claims a size and ends."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + bytes(4) + b"IDAT"
+
+
+def png_chunk(name: bytes, content: bytes) -> bytes:
+    """Return a chunk of a PNG file."""
+    check = struct.pack(">I", zlib.crc32(name + content))
+    return struct.pack(">I", len(content)) + name + content + check
+
+
+def encoded(ending: str) -> bytes:
+    """Return a small photo as a file's bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(small_photo()).save(buffer, ending)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name, content, reason",
+    [
+        ("empty.jpg", b"", "not an image"),
+        ("text.jpg", b"not an image\n", "not an image"),
+        ("noise.jpg", NOISE.tobytes(), "not an image"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+        ("page.pdf", b"%PDF-1.4\n%%EOF\n", "not an image"),
+        ("cut.jpg", encoded("JPEG")[:2000], "cannot be decoded"),
+        ("cut.png", encoded("PNG")[:2000], "cannot be decoded"),
+        ("cut.gif", encoded("GIF")[:20], "not an image"),
+        (
+            "chunk.png",  # OpenCV would take 4 GB for it
+            png_header(61, 41)[:33] + b"\xff\xff\xff\xffuIDATX\x09M",
+            "error: chunk.png: ",
+        ),
+        ("huge.png", png_header(100_000, 100_000), "over 250 megapixels"),
+    ],
+)
+def test_a_file_that_is_no_image_gets_one_clear_line(
+    run, tmp_path, name, content, reason
+):
+    (tmp_path / name).write_bytes(content)
+    failed = run("--path", name)
+    assert_one_error_line(failed, name)
+    assert reason in failed.err and not failed.files and not failed.output.exists()
+
+
+@pytest.mark.parametrize("path", ["absent.jpg", "", ".", os.devnull, "a\nb", "x" * 300])
+def test_a_path_that_is_no_file_gets_one_clear_line(run, path):
+    assert_one_error_line(run("--path", path), path.replace("\n", r"\n"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_numbers_of_unknown_range_are_refused(run, tmp_path, dtype):
+    path = save(tmp_path / "numbers.tif", NOISE[..., 0].astype(dtype))
+    assert_one_error_line(run("--path", path), "8 or 16 bits")
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs /proc")
+def test_a_file_that_cannot_be_mapped_gets_one_clear_line(run):
+    assert_one_error_line(run("--path", "/proc/version"), "/proc/version")
+
+
+def test_a_failed_run_leaves_everything_as_it_was(run, tmp_path):
+    before = run("--path", SAMPLE, "--ks", 2, 3).files
+    (tmp_path / "bad.png").write_bytes(encoded("PNG")[:-200])
+    failed = run("--path", "bad.png")
+    assert_one_error_line(failed, "bad.png")
+    assert failed.files == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the fuzzer forks")
+def test_a_damaged_file_of_any_format_is_used_or_gets_one_line():
+    fuzzer = [sys.executable, PROJECT / "tests" / "fuzz.py", "--files", "300"]
+    done = subprocess.run(fuzzer, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.match("300 files: .*'refused'.*'used'.* 0 findings", done.stdout)
+
+
+# The files it leaves
+
+
+def test_frames_of_earlier_runs_go_and_other_files_stay(run):
+    first = run("--path", SAMPLE, "--ks", 2, 3)
+    (first.output / "segmented-images" / "k_notes.jpg").write_text("mine")
+    (first.output / "segmented-images" / "k_9.jpg").mkdir()
+    (first.output / "mine.txt").write_text("mine")
+    done = run("--path", SAMPLE, "--ks", 4)
+    kept = {"mine.txt", "output.gif"}
+    kept |= {f"segmented-images/{name}" for name in ("k_4.jpg", "k_notes.jpg")}
+    assert set(done.files) == kept and (done.status, done.err) == (0, "")
+    assert (first.output / "segmented-images" / "k_9.jpg").is_dir()
+
+
+def test_a_frame_can_be_the_next_input(run):
+    first = run("--path", SAMPLE, "--ks", 3)
+    done = run("--path", first.output / "segmented-images" / "k_3.jpg", "--ks", 2)
+    assert done.status == 0 and len(done.files) == 2
+
+
+@pytest.mark.parametrize("place", ["images", "images/segmented-images"])
+def test_a_file_in_the_place_of_a_folder_is_left_alone(run, tmp_path, place):
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("mine")
+    assert_one_error_line(run("--path", SAMPLE), Path(place))
+    assert (tmp_path / place).read_text() == "mine"
+
+
+def test_a_folder_in_the_place_of_a_file_is_left_alone(run, tmp_path):
+    (tmp_path / "images" / "output.gif").mkdir(parents=True)
+    failed = run("--path", SAMPLE, "--ks", 2)
+    assert_one_error_line(failed, "output.gif")
+    assert_only_whole_pictures(failed.output)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder nobody can fill")
+def test_an_output_folder_that_cannot_be_made_gets_one_clear_line(run):
+    assert_one_error_line(run("--path", SAMPLE, "--output", "/proc/no"), "/proc/no")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_printed_lines_gets_one_clear_line(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, PROJECT / "main.py", "--path", SAMPLE],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1 and done.stderr.startswith("error: standard output: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_leaves_the_earlier_animation(run, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", images]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("cannot mount a small disk here")
+    try:
+        before = run("--path", SAMPLE, "--ks", 2)
+        failed = run("--path", SAMPLE)
+        assert_one_error_line(failed, "images")
+        assert failed.files["output.gif"] == before.files["output.gif"]
+        assert_only_whole_pictures(images)
+    finally:
+        subprocess.run(["umount", images], check=True)
+
+
+def test_killing_it_leaves_no_half_picture(start, tmp_path):
+    began = time.perf_counter()
+    start().communicate()
+    took = time.perf_counter() - began
+    for fraction in np.linspace(0.2, 1, 8):
+        process = start()
+        time.sleep(took * fraction)
+        process.kill()
+        process.communicate()
+        for path in (tmp_path / "images").rglob(".*.tmp"):
+            path.unlink()
+        assert_only_whole_pictures(tmp_path / "images")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole consoles")
+def test_ctrl_c_ends_it_quietly(start, tmp_path):
+    process = start()
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+    assert_only_whole_pictures(tmp_path / "images")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole consoles")
+def test_ctrl_c_while_the_libraries_load_leaves_no_traceback(tmp_path):
+    command = [sys.executable, "-X", "importtime", PROJECT / "main.py"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert any("argparse" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in err
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(start, tmp_path):
+    process = start()
+    assert process.stdout.readline().startswith("k_1.jpg")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+    assert_only_whole_pictures(tmp_path / "images")
+
+
+def test_two_runs_into_one_folder_leave_whole_pictures(start, tmp_path):
+    runs = [start("--seed", str(seed)) for seed in range(2)]
+    assert [process.communicate()[1] for process in runs] == ["", ""]
+    assert [process.returncode for process in runs] == [0, 0]
+    assert_only_whole_pictures(tmp_path / "images")
