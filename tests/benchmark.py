@@ -1,0 +1,247 @@
+"""Time KMeans beside its alternatives, and the program beside Python's own start.
+
+``python tests/benchmark.py [IMAGE ...]`` prints Markdown tables; it takes a few
+minutes. All competitors get the same photos, shrunk as the program does, one random
+start for each of the 14 numbers of clusters of a default run, and run in turn.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL
+import sklearn
+from PIL import Image
+from sklearn.cluster import KMeans as ScikitKMeans
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import main
+from kmeans import KMeans
+
+PROJECT = Path(main.__file__).parent
+Fit = Callable[[np.ndarray, list[int], int], list[np.ndarray]]
+
+
+def ours(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
+    """Fit as the program does: distinct colours with their counts, tol 0.001."""
+    colours, counts, _ = main.distinct_colours(image)
+    return [KMeans(k, seed=seed).fit(colours, counts).centroids for k in ks]
+
+
+def scikit(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
+    """Fit all pixels as float32, stopping when all centroids together move 0.001."""
+    pixels = image.reshape(-1, 3).astype(np.float32)
+    tol = 1e-6 / pixels.var(axis=0).mean()  # scikit-learn's is relative and squared
+    options = {"n_init": 1, "max_iter": 500, "tol": tol, "random_state": seed}
+    return [ScikitKMeans(k, **options).fit(pixels).cluster_centers_ for k in ks]
+
+
+def scikit_default(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
+    """Fit all pixels as float32 with the default settings, a 100 times looser stop."""
+    pixels = image.reshape(-1, 3).astype(np.float32)
+    return [
+        ScikitKMeans(k, n_init=1, random_state=seed).fit(pixels).cluster_centers_
+        for k in ks
+    ]
+
+
+def scikit_weighted(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
+    """Fit what `ours` gets: distinct colours with counts; stop as in `scikit`."""
+    colours, counts, _ = main.distinct_colours(image)
+    colours = colours.astype(np.float32)
+    tol = 1e-6 / colours.var(axis=0).mean()
+    options = {"n_init": 1, "max_iter": 500, "tol": tol, "random_state": seed}
+    return [
+        ScikitKMeans(k, **options).fit(colours, sample_weight=counts).cluster_centers_
+        for k in ks
+    ]
+
+
+def opencv(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
+    """Fit all pixels as float32 with cv2.kmeans, k-means++, epsilon 0.001."""
+    pixels = image.reshape(-1, 3).astype(np.float32)
+    cv2.setRNGSeed(seed + 1)
+    stop = cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 500, 0.001
+    start = cv2.KMEANS_PP_CENTERS
+    return [cv2.kmeans(pixels, k, None, stop, 1, start)[2] for k in ks]
+
+
+def pillow(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
+    """Quantize the image with median cut and k-means; it knows no seed."""
+    picture = Image.fromarray(image)
+    palettes = [picture.quantize(k, kmeans=1).getpalette() for k in ks]
+    return [np.reshape(p[: 3 * k], (-1, 3)) for p, k in zip(palettes, ks, strict=True)]
+
+
+COMPETITORS: dict[str, Fit] = {
+    "this KMeans": ours,
+    "scikit-learn, same stop": scikit,
+    "scikit-learn, default": scikit_default,
+    "scikit-learn, weighted": scikit_weighted,
+    "OpenCV": opencv,
+    "Pillow": pillow,
+}
+
+
+def inertia(image: np.ndarray, centroids: np.ndarray) -> float:
+    """Sum the squared distances of all pixels to the nearest centroid."""
+    colours, counts, _ = main.distinct_colours(image)
+    nearest = np.full(len(colours), np.inf)
+    for centroid in np.asarray(centroids, float):
+        distance = np.square(colours - centroid).sum(axis=1)
+        np.minimum(nearest, distance, out=nearest)
+    return float(counts @ nearest)
+
+
+def default_photos() -> list[Path]:
+    """Return the sample and scikit-learn's photos; its china.jpg is the sample."""
+    bundled = Path(sklearn.__file__).parent / "datasets" / "images"
+    photos = [PROJECT / "images" / "input-image.jpg", *bundled.glob("*.jpg")]
+    return list({photo.read_bytes(): photo for photo in reversed(photos)}.values())
+
+
+def compare_fits(photos: list[Path], repeats: int) -> None:
+    """Print each competitor's median seconds per photo and its mean excess."""
+    seconds = {name: [] for name in COMPETITORS}
+    excess = {name: [] for name in COMPETITORS}
+    for photo in photos:
+        image = main.resize_image(main.read_image(photo))
+        times = {name: [] for name in COMPETITORS}
+        found = {name: [] for name in COMPETITORS}
+        for seed in range(repeats):
+            for name, fit in COMPETITORS.items():
+                began = time.perf_counter()
+                centroids = fit(image, main.DEFAULT_KS, seed)
+                times[name].append(time.perf_counter() - began)
+                found[name].append([inertia(image, c) for c in centroids])
+        best = np.min([rows for rows in found.values()], axis=(0, 1))
+        for name in COMPETITORS:
+            seconds[name].append(statistics.median(times[name]))
+            excess[name].append(100 * (np.array(found[name]) / best - 1).mean())
+
+    columns = [f"{photo.name}, s" for photo in photos]
+    print_row("14 fits", *columns, "times as long", "inertia above best, %")
+    print_row("---", *["---:"] * (len(photos) + 2))
+    for name in COMPETITORS:
+        ratios = np.divide(seconds[name], seconds["this KMeans"])
+        print_row(
+            name,
+            *[f"{value:.2f}" for value in seconds[name]],
+            f"{np.exp(np.log(ratios).mean()):.1f}",
+            f"{np.mean(excess[name]):.2f}",
+        )
+
+
+def compare_runs(photos: list[Path], repeats: int) -> None:
+    """Print how long a whole run takes beside starting Python with the libraries."""
+    start = [sys.executable, "-c", "import numpy, cv2, PIL.Image"]
+    program = [sys.executable, str(PROJECT / "main.py"), "--path"]
+    print_row("whole run", "s", "starts of Python, numpy, cv2 and PIL", "peak MiB")
+    print_row("---", "---:", "---:", "---:")
+    for photo in photos:
+        pairs = [(measure(start), measure([*program, str(photo)])) for _ in range(6)]
+        pairs = pairs[-repeats - 2 :]  # the first warms the disk's cache
+        print_row(
+            photo.name,
+            f"{statistics.median(run[0] for _, run in pairs):.2f}",
+            f"{statistics.median(run[0] / idle[0] for idle, run in pairs):.1f}",
+            f"{max(run[1] for _, run in pairs):.0f}",
+        )
+
+
+def measure(command: list[str]) -> tuple[float, float]:
+    """Run a command; return its seconds and its peak memory in MiB (0: unknown)."""
+    meter = (
+        "import os, subprocess, sys, time\n"
+        "began = time.perf_counter()\n"
+        "process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+        "peak = os.wait4(process.pid, 0)[2].ru_maxrss if hasattr(os, 'wait4') else 0\n"
+        "process.wait()\n"
+        "print(time.perf_counter() - began, peak)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", meter, *command],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    seconds, peak = map(float, done.stdout.split())
+    return seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def show_growth() -> None:
+    """Print time and memory as the points and the clusters grow, with exponents."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(128, 50, (2_000_000, 3))
+    sizes = [10_000, 50_000, 200_000, 1_000_000, 2_000_000]
+    rows = [(n, 20, *cost_of_fit(points[:n], 20)) for n in sizes]
+    print_growth("points", "clusters", rows)
+    print()
+    ks = [2, 5, 10, 20, 50, 100, 200]
+    rows = [(k, 100_000, *cost_of_fit(points[:100_000], k)) for k in ks]
+    print_growth("clusters", "points", rows)
+
+
+def cost_of_fit(points: np.ndarray, k: int) -> tuple[float, float, int]:
+    """Return the median seconds of three fits, peak bytes a point, and iterations."""
+    times = []
+    for seed in range(3):
+        began = time.perf_counter()
+        model = KMeans(k, seed=seed).fit(points)
+        times.append(time.perf_counter() - began)
+    tracemalloc.start()
+    KMeans(k, seed=0).fit(points)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return statistics.median(times), peak / len(points), model.n_iter
+
+
+def print_growth(growing: str, fixed: str, rows: list[tuple]) -> None:
+    """Print one table of `show_growth` and the exponent of its growth."""
+    print_row(growing, fixed, "s", "bytes a point", "iterations")
+    print_row(*["---:"] * 5)
+    for size, other, seconds, memory, iterations in rows:
+        print_row(size, other, f"{seconds:.3f}", f"{memory:.0f}", iterations)
+    sizes, _, seconds, *_ = zip(*rows, strict=True)
+    exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+    print(f"\nThe time grows as {growing} to the power of {exponent:.2f}.")
+
+
+def print_row(*cells: object) -> None:
+    """Print a row of a Markdown table."""
+    print("|", " | ".join(map(str, cells)), "|", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("photos", nargs="*", type=Path, metavar="IMAGE")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    photos = [*default_photos(), *options.photos]
+
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, NumPy {np.__version__}, OpenCV "
+        f"{cv2.__version__}, Pillow {PIL.__version__}, scikit-learn "
+        f"{sklearn.__version__}; medians of {options.repeats} runs in turn.\n"
+    )
+    for name, fit in COMPETITORS.items():
+        print(f"- {name}: {fit.__doc__}")
+    print()
+    compare_fits(photos, options.repeats)
+    print()
+    compare_runs(photos, options.repeats)
+    print()
+    show_growth()
