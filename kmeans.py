@@ -362,7 +362,7 @@ def k_means_plus_plus(
         reached = np.cumsum(potential)
         drawn = reached.searchsorted(rng.random(draws) * reached[-1], side="right")
         drawn = np.minimum(drawn, len(weights) - 1)
-        distances = distance_rows(points[:, drawn].T) @ lifted
+        distances = product(distance_rows(points[:, drawn].T), lifted)
         np.minimum(distances, closest, out=distances)
         best = np.einsum("ij,j->i", distances, weights).argmin()
         chosen.append(drawn[best])
@@ -469,7 +469,7 @@ def lloyd(
             break
         if arrived or n_iter == 1:
             step = shift
-        elif partition.totals[1] @ (shift * step).sum(axis=1) < 0:
+        elif (partition.totals[1] * (shift * step).sum(axis=1)).sum() < 0:
             step = RELAXATION * shift
         else:
             step = RELAXATION * shift + MOMENTUM * step
@@ -639,6 +639,17 @@ def distance_rows(centroids: np.ndarray, dtype: type = np.float64) -> np.ndarray
     return rows
 
 
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Multiply two finite matrices without a false alarm.
+
+    OpenBLAS computes in lanes that it may fill with whatever lies in memory, and
+    throws those away; NumPy then warns of an invalid value where there is none
+    (github.com/numpy/numpy/issues/24067).
+    """
+    with np.errstate(all="ignore"):
+        return np.matmul(a, b, out=out)
+
+
 def two_nearest(
     lifted: np.ndarray, centroids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -675,13 +686,13 @@ def two_nearest(
     best = np.empty((2, n), np.int32)
     labels = np.empty(n, np.intp)
     block = min(n, max(256, BLOCK_WORK // rows.size))
-    product = np.empty((k, block), np.float32)
+    distances = np.empty((k, block), np.float32)
     columns = np.arange(block)
     for start in range(0, n, block or 1):
         part = slice(start, min(start + block, n))
         width = part.stop - start
-        np.matmul(rows, lifted[:, part], out=product[:, :width])
-        coded = product.view(np.int32)[:, :width]
+        product(rows, lifted[:, part], out=distances[:, :width])
+        coded = distances.view(np.int32)[:, :width]
         coded &= ~label_mask
         coded |= all_labels
         coded.min(axis=0, out=best[0, part])

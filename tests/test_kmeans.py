@@ -109,6 +109,17 @@ def test_many_small_moves_leave_every_label_the_nearest():
     assert partition.totals == pytest.approx(afresh, abs=1e-9)
 
 
+def test_a_false_alarm_of_the_linear_algebra_library_is_not_heard(monkeypatch):
+    def alarming(*arrays, **options):
+        np.log([-1.0])  # raises the flag that OpenBLAS now and then leaves raised
+        return multiply(*arrays, **options)
+
+    multiply = np.matmul
+    monkeypatch.setattr(kmeans.np, "matmul", alarming)
+    with np.errstate(all="raise"):
+        KMeans(20, seed=0).fit(NORMAL)
+
+
 def test_inertia_is_at_least_as_good_as_scikit_learns():
     pixels = PHOTO[::2, ::2].reshape(-1, 3).astype(float)
     ratios = [
