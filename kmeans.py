@@ -83,9 +83,14 @@ class KMeans:
         max_iter: int = 500,
         seed: int | None = None,
     ) -> None:
-        for name, value, least in (("k", k, 1), ("max_iter", max_iter, 1)):
+        whole = [("k", k, 1), ("max_iter", max_iter, 1)]
+        if seed is not None:
+            whole.append(("seed", seed, 0))
+        for name, value, least in whole:
             if not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name} must be a whole number, 1 or more: {value!r}")
+                raise ValueError(
+                    f"{name} must be a whole number, {least} or more: {value!r}"
+                )
         if not 0 <= tol < np.inf:
             raise ValueError(f"tol must be a number, 0 or more: {tol!r}")
         self.k = k
@@ -132,14 +137,14 @@ class KMeans:
         if len(data) < self.k:
             raise ValueError(f"{len(data)} points cannot make {self.k} clusters")
 
-        self._set_units(data, weights)
+        self._set_units(data)
         points = self._inside(data)
         rng = np.random.default_rng(self.seed)
         start = coarse_to_fine_start(points, weights, self.k, rng)
         tol = self.tol / self._scale
         partition, self.n_iter = lloyd(points, weights, start, tol, self.max_iter)
         self._centroids = partition.centroids
-        self.centroids = (partition.centroids + self._origin) * self._scale
+        self.centroids = partition.centroids * self._scale + self._origin
         self.labels = partition.labels
         self.inertia = partition.inertia() * self._scale**2
         return self
@@ -177,21 +182,22 @@ class KMeans:
         labels = nearest(points, self._centroids)
         return self.centroids[labels].reshape(data.shape)
 
-    def _set_units(self, data: np.ndarray, weights: np.ndarray) -> None:
+    def _set_units(self, data: np.ndarray) -> None:
         """Choose the origin and the unit of length that are used inside.
 
         Centred and scaled, no square vanishes and single precision goes as far as it
-        can. Both are rough, a power of two and eighths of it, to lose no digit.
+        can. The unit is a power of two, to lose no digit.
         """
-        mean = np.einsum("n,nd->d", weights / weights.sum(), data)
-        exponent = np.frexp(np.abs(data - mean).max())[1]
+        columns = data.T.copy()
+        low, high = columns.min(axis=1), columns.max(axis=1)
+        self._origin = (low + high) / 2
+        exponent = np.frexp((high - low).max())[1]
         self._scale = 2.0 ** max(exponent, -1000)
-        self._origin = np.round(mean / self._scale * 8) / 8
 
     def _inside(self, data: np.ndarray) -> np.ndarray:
-        """Turn (n, d) data into (d, n) points, scaled and centred as in `fit`."""
-        points = np.divide(data.T, self._scale, order="C")
-        points -= self._origin[:, None]
+        """Turn (n, d) data into (d, n) points, centred and scaled as in `fit`."""
+        points = np.subtract(data.T, self._origin[:, None], order="C")
+        points /= self._scale
         return points
 
 

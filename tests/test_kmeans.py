@@ -228,6 +228,8 @@ def test_a_larger_tolerance_stops_sooner_and_none_at_all_still_stops():
         (lambda: KMeans(tol=-1), "tol must"),
         (lambda: KMeans(tol=np.nan), "tol must"),
         (lambda: KMeans(max_iter=0), "max_iter must"),
+        (lambda: KMeans(seed=-1), "seed must"),
+        (lambda: KMeans(seed=0.5), "seed must"),
         (lambda: KMeans(5).fit(np.eye(3)), "3 points cannot make 5"),
         (lambda: KMeans(2).fit(np.zeros((0, 3))), "0 points"),
         (lambda: KMeans(2).fit(np.zeros((5, 0))), "coordinate"),
