@@ -44,6 +44,7 @@ MAX_SIZE = 500  # pixels of the longest side that is segmented
 MAX_PIXELS = 250_000_000  # more than any camera makes; a larger claim is a trap
 FRAME_MILLISECONDS = 750
 SMALLEST_FONT = 12  # pixels; anything smaller cannot be read
+CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
 
 
 class UnusableError(Exception):
@@ -88,7 +89,8 @@ def run(path: Path, ks: list[int], seed: int, output: Path) -> None:
     write_whole(gif, encoded)
     remove_other_frames(folder, ks)
     seconds = time.perf_counter() - start
-    size = f"{len(frames)} frames, {len(encoded) / 1000:.1f} kB"
+    noun = "frame" if len(frames) == 1 else "frames"
+    size = f"{len(frames)} {noun}, {len(encoded) / 1000:.1f} kB"
     say(f"{gif}: {size}, made in {seconds:.2f} s")
 
 
@@ -97,7 +99,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "--path",
-        type=Path,
+        type=file_path,
         metavar="IMAGE",
         default=Path("images", "input-image.jpg"),
         help="the image to segment (default: %(default)s)",
@@ -120,12 +122,19 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=file_path,
         metavar="DIR",
         default=Path("images"),
         help="folder for segmented-images/ and output.gif (default: %(default)s)",
     )
     return parser.parse_args()
+
+
+def file_path(text: str) -> Path:
+    """Parse ``--path`` or ``--output``; empty, as an unset variable is, is no place."""
+    if text:
+        return Path(text)
+    raise argparse.ArgumentTypeError("is empty")
 
 
 def cluster_number(text: str) -> int:
@@ -371,7 +380,7 @@ def draw_label(frame: Image.Image, text: str, first_colour: int) -> None:
 
     """
     shortest = min(frame.size)
-    size = max(SMALLEST_FONT, shortest // 10)
+    size = max(SMALLEST_FONT, min(CLEAR_FONT, shortest * 3 // 10), shortest // 10)
     font = ImageFont.load_default(size)
     edge = max(1, size // 12)
     draw = ImageDraw.Draw(frame)
