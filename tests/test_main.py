@@ -199,6 +199,22 @@ def test_importing_does_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_example_in_the_readme_repaints_its_image(tmp_path):
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    example = re.search("```python\n(.*?)```", readme, re.DOTALL)[1]
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / SAMPLE.name).write_bytes(SAMPLE.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    with Image.open(tmp_path / "painted.png") as painted:
+        assert len(painted.getcolors()) == 8
+
+
 # The pictures
 
 
