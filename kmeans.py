@@ -10,14 +10,16 @@ best along long rows.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 COARSE_CELLS = 4096  # enough to find good centroids on, few enough to be quick
 COARSE_TOLERANCE = 0.005  # of the data's standard deviation
 RELAXATION = 1.4
 MOMENTUM = 0.75
 LARGEST = 1e150  # the square of anything more has no room in a double
-BLOCK_WORK = 2**18  # multiplications at a time: the results stay in the cache, and the
-# product in this thread; larger ones wake the linear algebra's others, to no avail
+BLOCK_WORK = 2**18  # multiplications at a time: the results stay in the cache, and
+# a product so small in this thread, where the others would be of no avail
+LIGHT = 1e-6  # of what a cluster has weighed: less would be lost in the rounding of it
 ROUNDING = np.finfo(np.float32).eps
 FARTHEST = np.finfo(np.float32).max.view(np.int32)
 
@@ -100,8 +102,8 @@ class KMeans:
 
     def fit(
         self,
-        data: np.typing.ArrayLike,
-        sample_weight: np.typing.ArrayLike | None = None,
+        data: ArrayLike,
+        sample_weight: ArrayLike | None = None,
     ) -> KMeans:
         """Find the centroids of the data.
 
@@ -137,7 +139,7 @@ class KMeans:
         if len(data) < self.k:
             raise ValueError(f"{len(data)} points cannot make {self.k} clusters")
 
-        self._set_units(data)
+        self._set_units(data, weights)
         points = self._inside(data)
         rng = np.random.default_rng(self.seed)
         start = coarse_to_fine_start(points, weights, self.k, rng)
@@ -149,7 +151,7 @@ class KMeans:
         self.inertia = partition.inertia() * self._scale**2
         return self
 
-    def predict(self, data: np.typing.ArrayLike) -> np.ndarray:
+    def predict(self, data: ArrayLike) -> np.ndarray:
         """Find the nearest centroid of each point.
 
         Parameters
@@ -182,17 +184,20 @@ class KMeans:
         labels = nearest(points, self._centroids)
         return self.centroids[labels].reshape(data.shape)
 
-    def _set_units(self, data: np.ndarray) -> None:
+    def _set_units(self, data: np.ndarray, weights: np.ndarray) -> None:
         """Choose the origin and the unit of length that are used inside.
 
         Centred and scaled, no square vanishes and single precision goes as far as it
-        can. The unit is a power of two, to lose no digit.
+        can. The unit is a power of two and the origin, near the mean, a multiple of
+        an eighth of it, so that few numbers lose a digit.
         """
         columns = data.T.copy()
         low, high = columns.min(axis=1), columns.max(axis=1)
-        self._origin = (low + high) / 2
-        exponent = np.frexp((high - low).max())[1]
+        mean = (columns * (weights / weights.sum())).sum(axis=1)
+        mean = np.clip(mean, low, high)  # the mean of equal numbers is that number
+        exponent = np.frexp(np.maximum(mean - low, high - mean).max())[1]
         self._scale = 2.0 ** max(exponent, -1000)
+        self._origin = mean - np.fmod(mean, self._scale / 8)
 
     def _inside(self, data: np.ndarray) -> np.ndarray:
         """Turn (n, d) data into (d, n) points, centred and scaled as in `fit`."""
@@ -201,16 +206,14 @@ class KMeans:
         return points
 
 
-def real_array(
-    name: str, values: np.typing.ArrayLike, ndim: int | None = None
-) -> np.ndarray:
+def real_array(name: str, values: ArrayLike, ndim: int | None = None) -> np.ndarray:
     """Return the values as a float64 array, or raise a ValueError that says why not."""
     values = np.asarray(values)
     if np.iscomplexobj(values):
         raise ValueError(f"{name} must be real numbers, not complex ones")
     try:
         values = values.astype(float, copy=False)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be numbers, not {values.dtype}") from None
     if ndim is not None and values.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, not {values.ndim}")
@@ -219,7 +222,7 @@ def real_array(
     return values
 
 
-def checked_weights(weights: np.typing.ArrayLike | None, n: int) -> np.ndarray:
+def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
     """Return (n,) float64 weights, 1 by default, or raise a ValueError."""
     if weights is None:
         return np.ones(n)
@@ -391,8 +394,8 @@ def exchange(
     Lloyd's algorithm alone never takes a centroid from a place that has too many to
     one that has too few. Adding some and then dropping as many, those whose loss costs
     least, does; it is repeated with fewer and fewer for as long as it helps (B.
-    Fritzke, "The k-means algorithm and breathing", 2020). That finds better optima
-    than many starts do, in less time.
+    Fritzke, "Breathing K-Means", 2020). That finds better optima than many starts do,
+    in less time.
 
     Parameters
     ----------
@@ -438,11 +441,11 @@ def lloyd(
     """Iterate Lloyd's algorithm until no centroid moves further than tol.
 
     A step goes a little beyond the mean of the cluster and keeps some of the momentum
-    of the step before, which takes a third of the plain iterations (B. T. Polyak,
-    "Some methods of speeding up the convergence of iteration methods", 1964). The
-    momentum is dropped whenever it points uphill (B. O'Donoghue and E. Candes,
-    "Adaptive restart for accelerated gradient schemes", 2015), and plain steps make
-    the end.
+    of the step before, which takes less than half of the plain iterations (B. T.
+    Polyak, "Some methods of speeding up the convergence of iteration methods", 1964).
+    The momentum is dropped whenever it points uphill (B. O'Donoghue and E. Candes,
+    "Adaptive restart for accelerated gradient schemes", 2015), and once a plain step
+    would do, it is what is made.
 
     Parameters
     ----------
@@ -552,7 +555,7 @@ class Partition:
     def _assign_all(self, centroids: np.ndarray) -> None:
         self.centroids = centroids
         self.labels, self.margins = self._nearest()
-        self.totals = totals(self.points, self.weights, self.labels, len(centroids))
+        self._sum_up()
 
     def _assign_stale(self, centroids: np.ndarray) -> None:
         moves = row_norms(centroids - self.centroids)
@@ -570,6 +573,15 @@ class Partition:
             self.totals -= totals(*moved, self.labels[stale], len(centroids))
             self.totals += totals(*moved, labels, len(centroids))
             self.labels[stale] = labels
+            np.maximum(self.heaviest, self.totals[1], out=self.heaviest)
+            if (self.totals[1] < LIGHT * self.heaviest).any():
+                self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Find the totals afresh, free of the rounding of what has come and gone."""
+        k = len(self.centroids)
+        self.totals = totals(self.points, self.weights, self.labels, k)
+        self.heaviest = self.totals[1].copy()
 
     def _nearest(
         self, which: np.ndarray | None = None
@@ -615,7 +627,7 @@ def row_norms(vectors: np.ndarray) -> np.ndarray:
 
 
 def largest_other(values: np.ndarray) -> np.ndarray:
-    """Return for each value the largest among all others, 0 if it is alone."""
+    """Return for each value the largest among all others, itself if it is alone."""
     others = np.full(len(values), values.max())
     if len(values) > 1:
         others[values.argmax()] = np.partition(values, -2)[-2]
@@ -663,7 +675,8 @@ def two_nearest(
 
     It is done in single precision, whose error is taken off the margins: the label
     is certain where its margin is above 0 (a floating-point filter, as in J. R.
-    Shewchuk, "Adaptive precision floating-point arithmetic", 1997).
+    Shewchuk, "Adaptive Precision Floating-Point Arithmetic and Fast Robust Geometric
+    Predicates", 1997).
 
     Parameters
     ----------

@@ -66,6 +66,8 @@ def test_a_plain_lloyd_step_changes_nothing_on_a_photo(k):
         "far away": NORMAL + 1e6,
         "an outlier": np.vstack([NORMAL, [[1e9, 0, 0]]]),
         "flat along two axes": NORMAL * [1, 0, 1e-310],
+        "flat and far away along one": np.column_stack([NORMAL, np.full(3000, 1e149)]),
+        "of all sizes": 10 ** (10 * NORMAL),
         "a lattice full of ties": np.indices((12, 12, 12)).reshape(3, -1).T,
         "mostly copies": np.repeat(NORMAL[:40], np.arange(40) ** 2 + 1, axis=0),
         "two clumps": np.vstack([NORMAL * 1e-9, NORMAL * 1e-9 + 1]),
@@ -94,6 +96,41 @@ def test_single_precision_never_claims_more_than_it_knows(k):
     assert (labels == distances.argmin(axis=1))[certain].all()
     nearest, second_nearest = np.partition(distances, 1, axis=1)[:, :2].T
     assert (margins <= second_nearest - nearest).all()
+
+
+@pytest.mark.parametrize("k", [2, 50, 200])
+def test_a_margin_is_never_more_than_the_true_one_far_from_the_centroids(k):
+    rng = np.random.default_rng(k)
+    centroids = 1 + 0.01 * rng.normal(size=(k, 3))
+    points = -1 + 0.3 * rng.normal(size=(20_000, 3))
+    _, margins = kmeans.two_nearest(kmeans.lift(points.T), centroids)
+    distances = np.linalg.norm(points[:, None] - centroids, axis=2)
+    nearest, second_nearest = np.partition(distances, 1, axis=1)[:, :2].T
+    assert (margins <= second_nearest - nearest).all()
+
+
+def test_a_centroid_without_points_is_put_where_one_is_needed():
+    far_away = np.full((2, 3), 1e3)
+    start = np.vstack([NORMAL[:5], far_away])
+    partition = kmeans.Partition(NORMAL.T, np.ones(len(NORMAL)))
+    partition.assign(start)
+    assert partition.centroids.shape == start.shape and partition.totals[0].all()
+
+
+def test_a_centroid_that_nothing_needs_is_left_out():
+    two = np.repeat([[0.0, 0.0], [1.0, 1.0]], 5, axis=0)
+    start = np.array([[0.0, 0.0], [0.7, 1.0], [5.0, 5.0], [6.0, 6.0]])
+    partition, _ = kmeans.lloyd(two.T, np.ones(10), start, tol=1e-9, max_iter=50)
+    assert sorted(partition.centroids.tolist()) == [[0, 0], [1, 1]]
+
+
+def test_what_heavy_points_leave_behind_is_not_lost_in_rounding():
+    points = np.array([[-1.4, -1, -0.1, 0, 0.2, 1, 1.4]])
+    weights = np.array([3e17, 1e17, 1, 1, 1, 1e17, 3e17])
+    start = np.array([[-2.1], [0], [2.1]])
+    partition, _ = kmeans.lloyd(points, weights, start, tol=1e-9, max_iter=50)
+    wanted = np.array([[-1.3], [0.1 / 3], [1.3]])
+    assert partition.centroids == pytest.approx(wanted, abs=1e-8)
 
 
 def test_many_small_moves_leave_every_label_the_nearest():
@@ -239,6 +276,7 @@ def test_a_larger_tolerance_stops_sooner_and_none_at_all_still_stops():
         (lambda: KMeans(2).fit([[1, 2], [np.inf, 3]]), "finite"),
         (lambda: KMeans(2).fit([[1j, 2], [3, 4]]), "complex"),
         (lambda: KMeans(2).fit([["a"], ["b"]]), "numbers"),
+        (lambda: KMeans(2).fit([[10**400], [2]]), "numbers"),
         (lambda: KMeans(2).fit(np.eye(9), np.ones(4)), "4 weights"),
         (lambda: KMeans(2).fit(np.eye(9), -np.ones(9)), "negative"),
         (lambda: KMeans(2).fit(np.eye(9), np.zeros(9)), "0 everywhere"),
