@@ -8,13 +8,18 @@ The functions stand in the order in which the data passes through them.
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 
 if __name__ == "__main__":
-    # Ctrl-C ends the run quietly, also while the libraries below are loading;
-    # as an exception, so that a temporary file is still cleared away.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, frame: sys.exit(128 + number))
+
+    def end_on_signals(end: Callable[[int], object]) -> None:
+        """Let Ctrl-C or a kill end the run quietly, with the usual status."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: end(128 + number))
+
+    # At once: an exception would be mangled by the libraries that load below.
+    end_on_signals(os._exit)
     # Products as small as ours gain nothing from more threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -25,7 +30,6 @@ import re
 import secrets
 import time
 import warnings
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -33,7 +37,14 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import GifImagePlugin, Image, ImageDraw, ImageFont, ImageOps
+from PIL import (
+    GifImagePlugin,
+    Image,
+    ImageDraw,
+    ImageFont,
+    ImageOps,
+    TiffImagePlugin,
+)
 
 from kmeans import KMeans
 
@@ -155,8 +166,7 @@ def read_image(path: Path) -> np.ndarray:
     """Read an image file of any format, kind and size.
 
     Pillow decodes it: unlike OpenCV it raises an error on damaged data, and says how
-    large a picture is before decoding it. OpenCV reads the few kinds that Pillow does
-    not know, such as TIFF with 16-bit colours.
+    large a picture is before decoding it.
 
     Parameters
     ----------
@@ -181,11 +191,19 @@ def read_image(path: Path) -> np.ndarray:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(file) as image:
+                refuse_unclear_numbers(image)
                 shrink_on_load(image)
-                ImageOps.exif_transpose(image, in_place=True)
+                scale_transparent_colour(image)
+                image.load()
+                with suppress(Exception):  # damaged EXIF does not spoil the pixels
+                    ImageOps.exif_transpose(image, in_place=True)
                 return flatten(image)
         except Image.UnidentifiedImageError:
-            return read_with_opencv(path)
+            raise UnusableError(
+                path,
+                "is not an image this program can read; save it as JPEG or PNG "
+                "(it also reads WebP, BMP, TIFF, GIF, AVIF and PPM)",
+            ) from None
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             megapixels = MAX_PIXELS // 1_000_000
             raise UnusableError(path, f"has over {megapixels} megapixels") from None
@@ -219,6 +237,24 @@ def silence() -> Iterator[None]:
         os.close(stderr)
 
 
+def refuse_unclear_numbers(image: Image.Image) -> None:
+    """Raise a ValueError for a picture that Pillow would show in wrong colours.
+
+    Its numbers have no set range, as those of floats, or it is a deep TIFF that Pillow
+    decodes wrongly without a word: in separate planes, of 12 bits, or with 0 for white.
+    """
+    unclear = image.mode == "F"
+    if image.format == "TIFF":
+        tags = image.tag_v2
+        bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, [1]))
+        in_planes = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
+        zero_is_white = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+        unsigned_16 = bits == 16 and image.mode != "I"
+        unclear = bits > 8 and (not unsigned_16 or in_planes or zero_is_white)
+    if unclear:
+        raise ValueError("its numbers are of a kind not known here; save it as PNG")
+
+
 def shrink_on_load(image: Image.Image) -> None:
     """Let the JPEG decoder skip detail that `resize_image` would average away.
 
@@ -229,16 +265,26 @@ def shrink_on_load(image: Image.Image) -> None:
     image.draft(None, [max(1, 2 * MAX_SIZE * side // longest) for side in image.size])
 
 
+def scale_transparent_colour(image: Image.Image) -> None:
+    """Bring the transparent colour of a PNG to 8 bits a channel, as its pixels are.
+
+    Pillow leaves it as deep as the file.
+    """
+    colour = image.info.get("transparency")
+    stored_as = image.tile[0][3] if image.format == "PNG" else None
+    if colour is not None and stored_as in ("L;2", "L;4"):
+        image.info["transparency"] = colour * {"L;2": 85, "L;4": 17}[stored_as]
+    elif colour is not None and stored_as == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
 def flatten(image: Image.Image) -> np.ndarray:
     """Turn a picture of any mode into RGB pixels, put on white and reduced if large."""
-    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
-        raise ValueError("its numbers have no set range; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         image = from_16_bit_grey(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-    elif image.mode != "RGB":
-        image = image.convert("RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
     image = image.reduce(max(1, max(image.size) // (2 * MAX_SIZE)))
     if image.mode == "RGBA":
         white = Image.new("RGBA", image.size, "white")
@@ -255,26 +301,6 @@ def from_16_bit_grey(image: Image.Image) -> Image.Image:
         opaque = np.where(deep == transparent, 0, 255).astype(np.uint8)
         grey.putalpha(Image.fromarray(opaque))
     return grey
-
-
-def read_with_opencv(path: Path) -> np.ndarray:
-    """Read what Pillow does not recognise; same result and errors as `read_image`."""
-    try:
-        # Mapped, not read: the file may be anything, of any size. OpenCV's own file
-        # reading fails on some names on Windows.
-        data = np.memmap(path, np.uint8, "r")
-        # Pillow knows every sound PNG; OpenCV takes gigabytes for some damaged ones.
-        png = data[:4].tobytes() == b"\x89PNG"
-        image = None if png else cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except (cv2.error, OSError, ValueError):
-        image = None
-    if image is None:
-        raise UnusableError(
-            path,
-            "is not an image this program can read; save it as JPEG or PNG "
-            "(it also reads WebP, BMP, TIFF, GIF, AVIF and PPM)",
-        )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def resize_image(image: np.ndarray, max_size: int = MAX_SIZE) -> np.ndarray:
@@ -448,7 +474,7 @@ def remove_other_frames(folder: Path, ks: list[int]) -> None:
     """Remove the frames of earlier runs: each ``k_<number>.jpg`` not of these ks."""
     written = {f"k_{k}.jpg" for k in ks}
     for path in folder.glob("k_*.jpg"):
-        earlier = re.fullmatch(r"k_\d+\.jpg", path.name) and path.is_file()
+        earlier = re.fullmatch(r"k_[1-9][0-9]*\.jpg", path.name) and path.is_file()
         if earlier and path.name not in written:
             try:
                 path.unlink(missing_ok=True)
@@ -476,4 +502,9 @@ def printable(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_on_signals(sys.exit)  # an exception, so that a temporary file is cleared away
+    try:
+        status = main()
+    finally:
+        end_on_signals(os._exit)  # an exception is noisy while Python shuts down
+    sys.exit(status)

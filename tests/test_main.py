@@ -364,16 +364,29 @@ def test_transparent_palette_colours_are_white(tmp_path):
     assert (shown[~hidden] == np.asarray(image.convert("RGB"))[~hidden]).all()
 
 
-def test_transparent_16_bit_grey_is_white(tmp_path):
-    deep = np.array([[0, 256, 30_000, 65_535]], np.uint16)
-    head = struct.pack(">IIBBBBB", 4, 1, 16, 0, 0, 0, 0)
-    pixels = zlib.compress(b"\0" + deep.astype(">u2").tobytes())
-    chunks = [(b"IHDR", head), (b"tRNS", bytes(2)), (b"IDAT", pixels), (b"IEND", b"")]
-    (tmp_path / "deep.png").write_bytes(
+@pytest.mark.parametrize(
+    "depth, kind, transparent, row, wanted",
+    [
+        (16, "grey", [256], struct.pack(">4H", 0, 256, 30_000, 65_535), [0, 255, 117]),
+        (4, "grey", [5], b"\x15\xf0", [17, 255, 255]),
+        (2, "grey", [1], b"\x98", [170, 255, 170]),
+        (16, "colour", [9, 9, 999], struct.pack(">6H", *[9, 9, 999] * 2), [255, 255]),
+    ],
+    ids=["16-bit grey", "4-bit grey", "2-bit grey", "16-bit colour"],
+)
+def test_the_transparent_colour_of_a_png_is_white(
+    tmp_path, depth, kind, transparent, row, wanted
+):
+    width = len(row) * 8 // (depth * len(transparent))
+    head = struct.pack(">IIBBBBB", width, 1, depth, 2 * (kind == "colour"), 0, 0, 0)
+    key = struct.pack(f">{len(transparent)}H", *transparent)
+    pixels = zlib.compress(b"\0" + row)
+    chunks = [(b"IHDR", head), (b"tRNS", key), (b"IDAT", pixels), (b"IEND", b"")]
+    (tmp_path / "in.png").write_bytes(
         b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
     )
-    shown = main.read_image(tmp_path / "deep.png")
-    assert shown[0, :, 0].tolist() == [255, 1, 117, 255]
+    shown = main.read_image(tmp_path / "in.png")
+    assert shown[0, : len(wanted), 0].tolist() == wanted
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -392,6 +405,28 @@ def test_exif_turns_the_picture_upright(tmp_path, orientation, large):
     shown = main.resize_image(main.read_image(tmp_path / "turned.jpg"))
     wanted = main.resize_image(np.asarray(photo))
     assert decibels(shown, wanted) > 30
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    "entries, turned",
+    [
+        (b"garbage", False),
+        (
+            b"II*\0\x08\0\0\0\x02\0"
+            + struct.pack("<HHII", 0x0112, 3, 1, 6)  # the orientation
+            + struct.pack("<HHI4s", 0x011A, 2, 4, b"abc")  # text for a resolution
+            + bytes(4),
+            True,
+        ),
+    ],
+    ids=["no entries", "a wrong entry"],
+)
+def test_damaged_exif_does_not_spoil_the_picture(tmp_path, ending, entries, turned):
+    photo, path = small_photo(), tmp_path / f"photo.{ending}"
+    save(path, photo, exif=b"Exif\0\0" + entries, dpi=(72, 72), quality=95)
+    wanted = np.rot90(photo, -1) if turned else photo
+    assert decibels(main.read_image(path), wanted) > 30
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png"])
@@ -461,11 +496,6 @@ def encoded(ending: str) -> bytes:
         ("cut.jpg", encoded("JPEG")[:2000], "cannot be decoded"),
         ("cut.png", encoded("PNG")[:2000], "cannot be decoded"),
         ("cut.gif", encoded("GIF")[:20], "not an image"),
-        (
-            "chunk.png",  # OpenCV would take 4 GB for it
-            png_header(61, 41)[:33] + b"\xff\xff\xff\xffuIDATX\x09M",
-            "error: chunk.png: ",
-        ),
         ("huge.png", png_header(100_000, 100_000), "over 250 megapixels"),
     ],
 )
@@ -486,12 +516,22 @@ def test_a_path_that_is_no_file_gets_one_clear_line(run, path):
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_numbers_of_unknown_range_are_refused(run, tmp_path, dtype):
     path = save(tmp_path / "numbers.tif", NOISE[..., 0].astype(dtype))
-    assert_one_error_line(run("--path", path), "8 or 16 bits")
+    assert_one_error_line(run("--path", path), "of a kind not known")
 
 
-@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs /proc")
-def test_a_file_that_cannot_be_mapped_gets_one_clear_line(run):
-    assert_one_error_line(run("--path", "/proc/version"), "/proc/version")
+@pytest.mark.parametrize(
+    "tag, value",
+    [(258, 12), (262, 0), (284, 2)],
+    ids=["12 bits", "0 for white", "separate planes"],
+)
+def test_a_deep_tiff_that_would_be_shown_wrongly_is_refused(run, tmp_path, tag, value):
+    deep = NOISE[..., 0].astype(np.uint16) * 257
+    content = bytearray(cv2.imencode(".tiff", deep)[1].tobytes())
+    start_of_entry = struct.pack("<HHI", tag, 3, 1)
+    place = content.index(start_of_entry) + len(start_of_entry)
+    content[place : place + 2] = struct.pack("<H", value)
+    (tmp_path / "deep.tif").write_bytes(content)
+    assert_one_error_line(run("--path", "deep.tif"), "of a kind not known")
 
 
 def test_a_failed_run_leaves_everything_as_it_was(run, tmp_path):
@@ -516,11 +556,14 @@ def test_a_damaged_file_of_any_format_is_used_or_gets_one_line():
 def test_frames_of_earlier_runs_go_and_other_files_stay(run):
     first = run("--path", SAMPLE, "--ks", 2, 3)
     (first.output / "segmented-images" / "k_notes.jpg").write_text("mine")
+    (first.output / "segmented-images" / "k_08.jpg").write_text("mine")
     (first.output / "segmented-images" / "k_9.jpg").mkdir()
     (first.output / "mine.txt").write_text("mine")
     done = run("--path", SAMPLE, "--ks", 4)
     kept = {"mine.txt", "output.gif"}
-    kept |= {f"segmented-images/{name}" for name in ("k_4.jpg", "k_notes.jpg")}
+    kept |= {
+        f"segmented-images/{name}" for name in ("k_4.jpg", "k_08.jpg", "k_notes.jpg")
+    }
     assert set(done.files) == kept and (done.status, done.err) == (0, "")
     assert (first.output / "segmented-images" / "k_9.jpg").is_dir()
 
