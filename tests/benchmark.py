@@ -1,8 +1,9 @@
 """Time KMeans beside its alternatives, and the program beside Python's own start.
 
-``python tests/benchmark.py [IMAGE ...]`` prints Markdown tables; it takes a few
-minutes. All competitors get the same photos, shrunk as the program does, one random
-start for each of the 14 numbers of clusters of a default run, and run in turn.
+``python tests/benchmark.py [IMAGE ...]`` prints Markdown tables; it takes some three
+minutes, and one or two more for each image. All competitors get the same photos, shrunk
+as the program does, one random start for each of the 14 numbers of clusters of a
+default run, and run in turn.
 """
 
 import argparse
@@ -111,11 +112,33 @@ def default_photos() -> list[Path]:
     return list({photo.read_bytes(): photo for photo in reversed(photos)}.values())
 
 
+def save_patterns(folder: Path) -> list[Path]:
+    """Draw pictures that are unlike photos, and return their files."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:500, :500]
+    flat = np.array([(255, 255, 255), (200, 30, 40), (20, 180, 60), (30, 60, 220)])
+    noise = rng.integers(0, 256, (500, 500, 3))
+    patterns = {
+        "one colour": np.full((500, 500, 3), 100),
+        "flat art": flat[(x // 100 + y // 70) % 4],
+        "greys": np.dstack([(x + y) // 4] * 3),
+        "smooth": np.dstack([x // 2, y // 2, (x + y) // 4]),
+        "busy": np.dstack([127 + 120 * np.sin(x * y / 900 + i) for i in range(3)]),
+        "near-empty": np.where(rng.random((500, 500, 1)) < 0.02, noise, 250),
+        "noise": noise,
+    }
+    files = [folder / f"{name}.png" for name in patterns]
+    for file, pixels in zip(files, patterns.values(), strict=True):
+        Image.fromarray(pixels.astype(np.uint8)).save(file)
+    return files
+
+
 def compare_fits(photos: list[Path], repeats: int) -> None:
     """Print each competitor's median seconds per photo and its mean excess."""
     seconds = {name: [] for name in COMPETITORS}
     excess = {name: [] for name in COMPETITORS}
     for photo in photos:
+        print(f"fitting {photo.name} for a minute or two", file=sys.stderr)
         image = main.resize_image(main.read_image(photo))
         times = {name: [] for name in COMPETITORS}
         found = {name: [] for name in COMPETITORS}
@@ -150,8 +173,9 @@ def compare_runs(photos: list[Path], repeats: int) -> None:
     print_row("whole run", "s", "starts of Python, numpy, cv2 and PIL", "peak MiB")
     print_row("---", "---:", "---:", "---:")
     for photo in photos:
-        pairs = [(measure(start), measure([*program, str(photo)])) for _ in range(6)]
-        pairs = pairs[-repeats - 2 :]  # the first warms the disk's cache
+        command = [*program, str(photo)]
+        pairs = [(measure(start), measure(command)) for _ in range(repeats + 1)]
+        pairs = pairs[1:]  # the first warms the disk's cache
         print_row(
             photo.name,
             f"{statistics.median(run[0] for _, run in pairs):.2f}",
@@ -242,6 +266,7 @@ if __name__ == "__main__":
     print()
     compare_fits(photos, options.repeats)
     print()
-    compare_runs(photos, options.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        compare_runs([*photos, *save_patterns(Path(folder))], options.repeats)
     print()
     show_growth()
