@@ -132,15 +132,16 @@ class KMeans:
         counted = weights > 0
         if not counted.all():
             self.fit(data[counted], weights[counted])
-            self.labels = nearest(self._inside(data), self._centroids)
+            self.labels = self._nearest(data)
             return self
         if data.shape[1] == 0:
             raise ValueError("points need at least one coordinate")
         if len(data) < self.k:
             raise ValueError(f"{len(data)} points cannot make {self.k} clusters")
 
-        self._set_units(data, weights)
-        points = self._inside(data)
+        points = data.T.copy()
+        self._set_units(points, weights)
+        self._move_inside(points)
         rng = np.random.default_rng(self.seed)
         start = coarse_to_fine_start(points, weights, self.k, rng)
         tol = self.tol / self._scale
@@ -180,30 +181,33 @@ class KMeans:
                 f"data of shape {data.shape} does not match points of "
                 f"{self.centroids.shape[1]} coordinates"
             )
-        points = self._inside(data.reshape(-1, data.shape[-1]))
-        labels = nearest(points, self._centroids)
+        labels = self._nearest(data.reshape(-1, data.shape[-1]))
         return self.centroids[labels].reshape(data.shape)
 
-    def _set_units(self, data: np.ndarray, weights: np.ndarray) -> None:
+    def _set_units(self, points: np.ndarray, weights: np.ndarray) -> None:
         """Choose the origin and the unit of length that are used inside.
 
         Centred and scaled, no square vanishes and single precision goes as far as it
         can. The unit is a power of two and the origin, near the mean, a multiple of
         an eighth of it, so that few numbers lose a digit.
         """
-        columns = data.T.copy()
-        low, high = columns.min(axis=1), columns.max(axis=1)
-        mean = (columns * (weights / weights.sum())).sum(axis=1)
+        low, high = points.min(axis=1), points.max(axis=1)
+        mean = np.einsum("dn,n->d", points, weights / weights.sum())
         mean = np.clip(mean, low, high)  # the mean of equal numbers is that number
         exponent = np.frexp(np.maximum(mean - low, high - mean).max())[1]
         self._scale = 2.0 ** max(exponent, -1000)
         self._origin = mean - np.fmod(mean, self._scale / 8)
 
-    def _inside(self, data: np.ndarray) -> np.ndarray:
-        """Turn (n, d) data into (d, n) points, centred and scaled as in `fit`."""
-        points = np.subtract(data.T, self._origin[:, None], order="C")
+    def _move_inside(self, points: np.ndarray) -> None:
+        """Centre and scale (d, n) points, as in `fit`, where they are."""
+        points -= self._origin[:, None]
         points /= self._scale
-        return points
+
+    def _nearest(self, data: np.ndarray) -> np.ndarray:
+        """Find the label of the nearest centroid for (n, d) data."""
+        points = data.T.copy()
+        self._move_inside(points)
+        return nearest(points, self._centroids)
 
 
 def real_array(name: str, values: ArrayLike, ndim: int | None = None) -> np.ndarray:
@@ -217,7 +221,8 @@ def real_array(name: str, values: ArrayLike, ndim: int | None = None) -> np.ndar
         raise ValueError(f"{name} must be numbers, not {values.dtype}") from None
     if ndim is not None and values.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, not {values.ndim}")
-    if not (np.abs(values) <= LARGEST).all():  # nor is NaN
+    # A NaN is not in between.
+    if values.size and not -LARGEST <= values.min() <= values.max() <= LARGEST:
         raise ValueError(f"{name} must be finite, and at most {LARGEST:g} in size")
     return values
 
