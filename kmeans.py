@@ -18,7 +18,7 @@ RELAXATION = 1.4
 MOMENTUM = 0.75
 LARGEST = 1e150  # the square of anything more has no room in a double
 BLOCK_WORK = 2**18  # multiplications at a time: the results stay in the cache, and
-# a product so small in this thread, where the others would be of no avail
+# OpenBLAS does not split so small a product among threads, which would not pay
 LIGHT = 1e-6  # of what a cluster has weighed: less would be lost in the rounding of it
 ROUNDING = np.finfo(np.float32).eps
 FARTHEST = np.finfo(np.float32).max.view(np.int32)

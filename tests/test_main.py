@@ -96,6 +96,12 @@ def save(path: Path, pixels: np.ndarray, **options) -> Path:
     return path
 
 
+def put_sample(folder: Path) -> None:
+    """Put the sample where the program looks for it by default."""
+    (folder / "images").mkdir()
+    (folder / "images" / SAMPLE.name).write_bytes(SAMPLE.read_bytes())
+
+
 def small_photo() -> np.ndarray:
     """Return the sample as (90, 120, 3) RGB."""
     with Image.open(SAMPLE) as image:
@@ -130,8 +136,7 @@ def assert_only_whole_pictures(folder: Path) -> None:
 
 
 def test_the_default_run_makes_all_frames_and_prints_a_line_for_each(run, tmp_path):
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "input-image.jpg").write_bytes(SAMPLE.read_bytes())
+    put_sample(tmp_path)
     done = run()
     assert (done.status, done.err) == (0, "")
     names = [f"k_{k}.jpg" for k in main.DEFAULT_KS]
@@ -202,8 +207,7 @@ def test_importing_does_nothing(tmp_path):
 def test_the_example_in_the_readme_repaints_its_image(tmp_path):
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     example = re.search("```python\n(.*?)```", readme, re.DOTALL)[1]
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / SAMPLE.name).write_bytes(SAMPLE.read_bytes())
+    put_sample(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", example],
         cwd=tmp_path,
