@@ -46,7 +46,7 @@ from PIL import (
     TiffImagePlugin,
 )
 
-from kmeans import KMeans
+from kmeans import KMeans, Points
 
 DEFAULT_KS = [1, 2, 3, 4, 5, 6, 8, 10, 14, 16, 20, 25, 40, 50]
 LABEL_COLOURS = [(255, 255, 255), (0, 0, 0)]  # the letters and their edge
@@ -81,12 +81,12 @@ def run(path: Path, ks: list[int], seed: int, output: Path) -> None:
     start = time.perf_counter()
     image = resize_image(read_image(path), MAX_SIZE)
     colours, counts, colour_of_pixel = distinct_colours(image)
+    points = Points(colours, sample_weight=counts)
     folder = make_folder(output / "segmented-images")
 
     frames = []
     for k in ks:
-        model = KMeans(k=min(k, len(colours)), seed=seed)
-        model.fit(colours, sample_weight=counts)
+        model = KMeans(k=min(k, len(points)), seed=seed).fit(points)
         palette = np.rint(model.centroids).astype(np.uint8)
         frame = paint(palette, model.labels[colour_of_pixel].reshape(image.shape[:2]))
         decibels = psnr(image, frame)

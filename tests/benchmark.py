@@ -28,14 +28,21 @@ from sklearn.cluster import KMeans as ScikitKMeans
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import main
-from kmeans import KMeans
+from kmeans import KMeans, Points
 
 PROJECT = Path(main.__file__).parent
 Fit = Callable[[np.ndarray, list[int], int], list[np.ndarray]]
 
 
 def ours(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Fit as the program does: distinct colours with their counts, tol 0.001."""
+    """Fit as the program does: distinct colours with counts, prepared for all k."""
+    colours, counts, _ = main.distinct_colours(image)
+    points = Points(colours, counts)
+    return [KMeans(k, seed=seed).fit(points).centroids for k in ks]
+
+
+def ours_from_arrays(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
+    """Fit the same colours and counts, given as arrays to each fit."""
     colours, counts, _ = main.distinct_colours(image)
     return [KMeans(k, seed=seed).fit(colours, counts).centroids for k in ks]
 
@@ -87,6 +94,7 @@ def pillow(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
 
 COMPETITORS: dict[str, Fit] = {
     "this KMeans": ours,
+    "this KMeans, from arrays": ours_from_arrays,
     "scikit-learn, same stop": scikit,
     "scikit-learn, default": scikit_default,
     "scikit-learn, weighted": scikit_weighted,
