@@ -65,8 +65,21 @@ class UnusableError(Exception):
         super().__init__(printable(f"{path}: {reason}"))
 
 
+@contextmanager
+def blaming(path: Path | str) -> Iterator[None]:
+    """Turn an error of the operating system into the user's line about this path."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or "the system gives no reason"
+        raise UnusableError(path, reason) from error
+
+
 def main() -> int:
     """Run the program and return its exit status."""
+    if sys.stderr is None:  # closed; argparse and print would turn to stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = os.fdopen(2, "w")
     arguments = parse_arguments()
     try:
         run(arguments.path, arguments.ks, arguments.seed, arguments.output)
@@ -79,10 +92,12 @@ def main() -> int:
 def run(path: Path, ks: list[int], seed: int, output: Path) -> None:
     """Segment the image at `path` once per k and write the frames and their GIF."""
     start = time.perf_counter()
+    folder, gif = output / "segmented-images", output / "output.gif"
+    refuse_to_replace(path, [gif, *(folder / f"k_{k}.jpg" for k in ks)])
     image = resize_image(read_image(path), MAX_SIZE)
     colours, counts, colour_of_pixel = distinct_colours(image)
     points = Points(colours, sample_weight=counts)
-    folder = make_folder(output / "segmented-images")
+    make_folder(folder)
 
     frames = []
     for k in ks:
@@ -95,10 +110,9 @@ def run(path: Path, ks: list[int], seed: int, output: Path) -> None:
         say(f"k_{k}.jpg".ljust(9), f"{model.n_iter:4d} iterations {decibels:6.2f} dB")
         frames.append(frame)
 
-    gif = output / "output.gif"
     encoded = encode_gif(frames)
     write_whole(gif, encoded)
-    remove_other_frames(folder, ks)
+    remove_other_frames(folder, ks, kept=path)
     seconds = time.perf_counter() - start
     noun = "frame" if len(frames) == 1 else "frames"
     size = f"{len(frames)} {noun}, {len(encoded) / 1000:.1f} kB"
@@ -107,7 +121,10 @@ def run(path: Path, ks: list[int], seed: int, output: Path) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line; a wrong one ends the program with status 2."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description="Segment an image by colour with k-means and show how it comes "
+        "back as k grows."
+    )
     parser.add_argument(
         "--path",
         type=file_path,
@@ -446,40 +463,49 @@ def encode_gif(frames: list[Image.Image]) -> bytes:
     return b"".join(blocks) + b";"
 
 
-def make_folder(folder: Path) -> Path:
+def refuse_to_replace(path: Path, results: list[Path]) -> None:
+    """Make sure that no result would take the place of the input, also by a link."""
+    for result in results:
+        with suppress(OSError):  # one of them is not there, or cannot be used anyway
+            if result.samefile(path):
+                reason = f"is where the result {result} goes; choose another --output"
+                raise UnusableError(path, reason)
+
+
+def make_folder(folder: Path) -> None:
     """Make sure that a folder exists."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UnusableError(folder, "a file is in the place of this folder") from None
-    except OSError as error:
-        raise UnusableError(folder, error.strerror) from error
-    return folder
+    with blaming(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            reason = "a file is in the place of this folder"
+            raise UnusableError(folder, reason) from None
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is never seen half written: beside it, then renamed."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise UnusableError(path, error.strerror) from error
+        with blaming(path):
+            temporary.write_bytes(data)
+            temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def remove_other_frames(folder: Path, ks: list[int]) -> None:
-    """Remove the frames of earlier runs: each ``k_<number>.jpg`` not of these ks."""
+def remove_other_frames(folder: Path, ks: list[int], kept: Path) -> None:
+    """Remove the frames of earlier runs: each ``k_<number>.jpg`` not of these ks.
+
+    A frame that is the file `kept`, the input, stays.
+    """
     written = {f"k_{k}.jpg" for k in ks}
     for path in folder.glob("k_*.jpg"):
         earlier = re.fullmatch(r"k_[1-9][0-9]*\.jpg", path.name) and path.is_file()
         if earlier and path.name not in written:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise UnusableError(path, error.strerror) from error
+            with blaming(path):
+                if not path.samefile(kept):
+                    path.unlink(missing_ok=True)
 
 
 def say(*words: str) -> None:
@@ -491,7 +517,8 @@ def say(*words: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows knows no EPIPE
             sys.exit(141)
-        raise UnusableError("standard output", error.strerror) from error
+        with blaming("standard output"):
+            raise
 
 
 def printable(text: str) -> str:

@@ -193,6 +193,22 @@ def test_as_many_clusters_as_the_palette_holds_can_be_asked_for(run):
     assert main.MAX_K <= len(colours) <= 256
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--path", SAMPLE, "--ks", "2"]])
+def test_it_runs_without_docstrings(tmp_path, arguments):
+    command = [sys.executable, "-OO", PROJECT / "main.py", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes it with a shell")
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 2>&-"])
+@pytest.mark.parametrize("arguments", ["--path absent.jpg", "--ks 0"])
+def test_an_error_never_goes_to_stdout(tmp_path, arguments, closed):
+    line = f"'{sys.executable}' '{PROJECT / 'main.py'}' {arguments} {closed}"
+    done = subprocess.run(line, shell=True, cwd=tmp_path, stdout=subprocess.PIPE)
+    assert done.returncode in (1, 2) and done.stdout == b""
+
+
 def test_importing_does_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", "import main"],
@@ -572,10 +588,29 @@ def test_frames_of_earlier_runs_go_and_other_files_stay(run):
     assert (first.output / "segmented-images" / "k_9.jpg").is_dir()
 
 
-def test_a_frame_can_be_the_next_input(run):
+def test_an_earlier_frame_that_is_the_input_is_kept(run, tmp_path):
     first = run("--path", SAMPLE, "--ks", 3)
-    done = run("--path", first.output / "segmented-images" / "k_3.jpg", "--ks", 2)
-    assert done.status == 0 and len(done.files) == 2
+    (tmp_path / "link.jpg").symlink_to(first.output / "segmented-images" / "k_3.jpg")
+    done = run("--path", "link.jpg", "--ks", 2)
+    assert done.status == 0 and first.files.items() & done.files.items()
+
+
+@pytest.mark.parametrize("result", ["segmented-images/k_2.jpg", "output.gif"])
+@pytest.mark.parametrize("spelling", ["plain", "roundabout", "link", "hard link"])
+def test_the_input_is_never_replaced(run, tmp_path, result, spelling):
+    before = run("--path", SAMPLE, "--ks", 2).files
+    path = tmp_path / "images" / result
+    if spelling == "roundabout":
+        path = tmp_path / "images" / ".." / "images" / result
+    elif spelling == "link":
+        path = tmp_path / "link"
+        path.symlink_to(tmp_path / "images" / result)
+    elif spelling == "hard link":
+        path = tmp_path / "link"
+        os.link(tmp_path / "images" / result, path)
+    failed = run("--path", path, "--ks", 4, 2)
+    assert_one_error_line(failed, path)
+    assert "choose another --output" in failed.err and failed.files == before
 
 
 @pytest.mark.parametrize("place", ["images", "images/segmented-images"])
