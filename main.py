@@ -28,23 +28,20 @@ import errno
 import math
 import re
 import secrets
+import struct
 import time
 import warnings
+import zlib
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import (
-    GifImagePlugin,
-    Image,
-    ImageDraw,
-    ImageFont,
-    ImageOps,
-    TiffImagePlugin,
-)
+from PIL import GifImagePlugin, Image, ImageDraw, ImageFont, ImageOps
+from PIL.ExifTags import Base
 
 from kmeans import KMeans, Points
 
@@ -52,7 +49,6 @@ DEFAULT_KS = [1, 2, 3, 4, 5, 6, 8, 10, 14, 16, 20, 25, 40, 50]
 LABEL_COLOURS = [(255, 255, 255), (0, 0, 0)]  # the letters and their edge
 MAX_K = 256 - len(LABEL_COLOURS)  # a GIF palette has 256 places
 MAX_SIZE = 500  # pixels of the longest side that is segmented
-MAX_PIXELS = 250_000_000  # more than any camera makes; a larger claim is a trap
 FRAME_MILLISECONDS = 750
 SMALLEST_FONT = 12  # pixels; anything smaller cannot be read
 CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
@@ -94,7 +90,7 @@ def run(path: Path, ks: list[int], seed: int, output: Path) -> None:
     start = time.perf_counter()
     folder, gif = output / "segmented-images", output / "output.gif"
     refuse_to_replace(path, [gif, *(folder / f"k_{k}.jpg" for k in ks)])
-    image = resize_image(read_image(path), MAX_SIZE)
+    image = read_image(path)
     colours, counts, colour_of_pixel = distinct_colours(image)
     points = Points(colours, sample_weight=counts)
     make_folder(folder)
@@ -179,11 +175,55 @@ def seed_number(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read an image file of any format, kind and size.
+# Reading
+#
+# Pillow decodes: unlike OpenCV it raises an error on damaged data, and says how large
+# a picture is before decoding it. What it leaves open is decided here: which files
+# reach its decoders, what they may cost, and what their numbers mean.
 
-    Pillow decodes it: unlike OpenCV it raises an error on damaged data, and says how
-    large a picture is before decoding it.
+# Only these: some of Pillow's forty other formats start programs or never end.
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF"]
+if find_spec("PIL.AvifImagePlugin"):  # from Pillow 11.3 on
+    FORMATS.append("AVIF")
+ENOUGH = 2 * MAX_SIZE  # pixels of the longest side: twice the working size is enough
+MAX_PIXELS = 250_000_000  # more than any camera makes; a larger claim is a trap
+MAX_MEMORY = 850 << 20  # bytes that decoding may take; the program needs 100 MiB more
+MAX_LENGTH = 250_000_000  # bytes of a file that is read as a whole
+MAX_SCANS = 100  # of a JPEG: each takes time, however little it holds
+MAX_COMMENTS = 1000  # of a PPM in plain text: Pillow 13 moves all the rest for each
+SLOW_DECODERS = {"ppm", "ppm_plain", "bmp_rle"}  # Pillow's own that are not in C
+SLOW_DECODERS_PIXELS = 4_000_000
+MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # a pixel; else 4
+PIECE = 100  # pixels of the reduced picture that are made at a time
+TIFF_METADATA = {
+    *(Base.XResolution, Base.YResolution, Base.ResolutionUnit, Base.XMLPacket),
+    *(Base.IPTCNAA, Base.ImageResources, Base.ExifOffset, Base.GPSInfo),
+}
+CLEAR_TIFF_COMPRESSIONS = {
+    *("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "lzma"),
+    *("zstd", "tiff_ccitt", "group3", "group4", "jpeg", "tiff_jpeg"),
+}
+CLEAR_TIFF_BITS = {
+    0: {1, 2, 4, 8},  # grey, 0 for white
+    1: {1, 2, 4, 8, 16},  # grey
+    2: {8, 16},  # RGB
+    3: {1, 2, 4, 8},  # palette
+    5: {8, 16},  # CMYK
+    6: {8},  # luma and chroma
+    8: {8},  # Lab
+}
+NOT_AN_IMAGE = (
+    "is not an image this program can read; save it as JPEG or PNG, and export a "
+    "phone's HEIC photo as JPEG (it also reads WebP, BMP, TIFF, GIF, AVIF and PPM)"
+)
+
+
+class RefusedError(Exception):
+    """A picture that is not read; its text is the reason, in words."""
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image file of any kind and size.
 
     Parameters
     ----------
@@ -193,8 +233,7 @@ def read_image(path: Path) -> np.ndarray:
     Returns
     -------
     ndarray of shape (height, width, 3), uint8
-        RGB, upright, transparent pixels blended over white; a large image already
-        reduced, but not below twice MAX_SIZE.
+        sRGB, upright, transparent pixels blended over white, shrunk to MAX_SIZE.
 
     Raises
     ------
@@ -202,48 +241,37 @@ def read_image(path: Path) -> np.ndarray:
         If the file cannot be read, is not an image, or is damaged or too large.
 
     """
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    with open_regular_file(path) as file, silence(), warnings.catch_warnings():
+    with blaming(path), open_file(path) as file, silence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(file) as image:
-                refuse_unclear_numbers(image)
-                shrink_on_load(image)
-                scale_transparent_colour(image)
-                image.load()
-                with suppress(Exception):  # damaged EXIF does not spoil the pixels
-                    ImageOps.exif_transpose(image, in_place=True)
-                return flatten(image)
-        except Image.UnidentifiedImageError:
-            raise UnusableError(
-                path,
-                "is not an image this program can read; save it as JPEG or PNG "
-                "(it also reads WebP, BMP, TIFF, GIF, AVIF and PPM)",
-            ) from None
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            megapixels = MAX_PIXELS // 1_000_000
-            raise UnusableError(path, f"has over {megapixels} megapixels") from None
-        except Exception as error:  # whatever a decoder stumbles on in damaged data
-            raise UnusableError(path, f"cannot be decoded: {error}") from error
+            return decode_despite_metadata(file)
+        except RefusedError as refused:
+            raise UnusableError(path, str(refused)) from None
+        except MemoryError:
+            raise UnusableError(path, "needs more memory than there is") from None
 
 
-def open_regular_file(path: Path) -> BinaryIO:
-    """Open a file, but no folder and no device: reading a device may never end."""
-    try:
-        if path.exists() and not path.is_file():
-            raise UnusableError(path, "is a folder or a device, not an image file")
-        return path.open("rb")
-    except OSError as error:
-        raise UnusableError(path, error.strerror) from error
+def open_file(path: Path) -> BinaryIO:
+    """Open a file, but nothing else: reading a pipe or a device may never end."""
+    for noun, is_such in [
+        ("folder", Path.is_dir),
+        ("pipe", Path.is_fifo),
+        ("socket", Path.is_socket),
+        ("device", Path.is_char_device),
+        ("device", Path.is_block_device),
+    ]:
+        if is_such(path):
+            raise UnusableError(path, f"is a {noun}, not an image file")
+    file = path.open("rb")
+    if not file.peek(1):
+        file.close()
+        raise UnusableError(path, "is empty")
+    return file
 
 
 @contextmanager
 def silence() -> Iterator[None]:
     """Keep stderr clean of what the decoders' C libraries print on broken files."""
-    if sys.stderr is None:  # closed: its number may belong to another file by now
-        yield
-        return
     stderr = os.dup(2)
     try:
         with Path(os.devnull).open("wb") as nowhere:
@@ -254,38 +282,162 @@ def silence() -> Iterator[None]:
         os.close(stderr)
 
 
-def refuse_unclear_numbers(image: Image.Image) -> None:
-    """Raise a ValueError for a picture that Pillow would show in wrong colours.
+def decode_despite_metadata(file: BinaryIO) -> np.ndarray:
+    """Decode a picture; if that fails, once more without its metadata."""
+    refuse_long(file)
+    attempt = file
+    while attempt:
+        try:
+            return decode(attempt)
+        except (RefusedError, MemoryError):
+            raise
+        except Image.UnidentifiedImageError:
+            reason = NOT_AN_IMAGE
+        except Exception:  # whatever a decoder stumbles on in damaged data
+            reason = "cannot be decoded: it is damaged or not complete"
+        # Not earlier: as long as there is an error, it holds on to the pixels.
+        attempt = without_metadata(file) if attempt is file else None
+    raise RefusedError(reason)
 
-    Its numbers have no set range, as those of floats, or it is a deep TIFF that Pillow
-    decodes wrongly without a word: in separate planes, of 12 bits, or with 0 for white.
+
+def decode(file: BinaryIO) -> np.ndarray:
+    """Take an image file's bytes all the way to upright sRGB pixels of MAX_SIZE.
+
+    Draft comes before load, as it tells the JPEG decoder what to skip. What is loaded
+    is reduced before anything else makes a copy of it. The profile is for the colours
+    as they are stored, so it comes before white is blended in. Turning costs least
+    in the end, and changes nothing in what comes before.
     """
-    unclear = image.mode == "F"
+    Image.MAX_IMAGE_PIXELS = None  # `refuse_costly` knows better
+    with Image.open(file, formats=FORMATS) as image:
+        refuse_unclear(image)
+        refuse_costly(image, file)
+        scale_transparent_colour(image)
+        image.info.pop("xmp", None)  # load would look there for how to turn a TIFF
+        size = image.size
+        drafted = image.draft(None, enough(size))
+        image.load()
+        if drafted:  # the last block of a JPEG may be padding: only whole ones count
+            width, height = map(int, drafted[1][2:])
+        else:
+            width, height = size = image.size  # load has turned a TIFF upright
+        profile = image.info.get("icc_profile")
+        picture = to_srgb(reduce(image, width, height), profile)
+        pixels = resize_image(over_white(picture), MAX_SIZE, size)
+        return turn_upright(pixels, image.info)
+
+
+def refuse_long(file: BinaryIO) -> None:
+    """Raise RefusedError for a file that would fill the memory by its length alone."""
+    length = os.fstat(file.fileno()).st_size
+    in_pieces = re.match(b"II|MM|BM|P[4-6]", file.peek(2))
+    limit = MAX_LENGTH * (4 if in_pieces else 1)
+    if length > limit:
+        raise RefusedError(f"is a file of over {limit // 1_000_000} MB")
+
+
+def refuse_unclear(image: Image.Image) -> None:
+    """Raise RefusedError for numbers that Pillow might show in wrong colours."""
+    clear = True
     if image.format == "TIFF":
-        tags = image.tag_v2
-        bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, [1]))
-        in_planes = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
-        zero_is_white = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
-        unsigned_16 = bits == 16 and image.mode != "I"
-        unclear = bits > 8 and (not unsigned_16 or in_planes or zero_is_white)
-    if unclear:
-        raise ValueError("its numbers are of a kind not known here; save it as PNG")
+        page = image.tag_v2.get(Base.NewSubfileType, 0)
+        if page & ~2 or image.tag_v2.get(Base.SubfileType) == 2:
+            raise RefusedError("begins with a thumbnail; save its full picture alone")
+        clear = is_clear_tiff(image)
+    elif image.format == "PPM":  # not its floats, nor what only Pillow writes
+        clear = image.mode in ("1", "L", "I", "I;16", "RGB")
+    if not clear:
+        raise RefusedError("has numbers of a kind not known here; save it as PNG")
 
 
-def shrink_on_load(image: Image.Image) -> None:
-    """Let the JPEG decoder skip detail that `resize_image` would average away.
+def is_clear_tiff(image: Image.Image) -> bool:
+    """Tell whether a TIFF is of a kind that Pillow 10.1 to 13 was seen to show right.
 
-    It can decode at a half, a quarter or an eighth; twice the working size remains.
-    Other formats are left as they are.
+    Many others it shows wrongly without a word, or by decoders that nobody tests.
     """
-    longest = max(image.size)
-    image.draft(None, [max(1, 2 * MAX_SIZE * side // longest) for side in image.size])
+    tags = image.tag_v2
+    compression = image.info["compression"]
+    meaning = tags.get(Base.PhotometricInterpretation, 0)
+    bits = set(tags.get(Base.BitsPerSample, (1,)))
+    in_planes = tags.get(Base.PlanarConfiguration, 1) == 2
+    alpha_of_planes = set(tags.get(Base.ExtraSamples, ()))
+    clear_in_planes = bits == {8} and meaning in (1, 2, 3, 5) and alpha_of_planes <= {2}
+    palette = tags.get(Base.ColorMap, (0,))
+    return (
+        compression in CLEAR_TIFF_COMPRESSIONS
+        and len(bits) == 1
+        and bits <= CLEAR_TIFF_BITS.get(meaning, set())
+        and set(tags.get(Base.SampleFormat, (1,))) == {1}  # no signs, no floats
+        and tags.get(Base.InkSet, 1) == 1  # cyan, magenta, yellow, black
+        and (not in_planes or clear_in_planes)
+        # https://github.com/python-pillow/Pillow/issues/2157, in Pillow 13
+        and (max(palette) > 255 or not any(palette))
+        and (
+            meaning != 6
+            or compression in ("jpeg", "tiff_jpeg")
+            or tags.get(Base.YCbCrSubSampling) == (1, 1)
+        )
+    )
+
+
+def refuse_costly(image: Image.Image, file: BinaryIO) -> None:
+    """Raise RefusedError for what would take over 1 GiB or 10 s, whatever it claims."""
+    file.seek(0)
+    decoder = image.tile[0][0] if image.tile else ""
+    scans = count_scans(file.read()) if decoder == "jpeg" else 1
+    if scans > MAX_SCANS:
+        raise RefusedError(f"has over {MAX_SCANS} scans; save it anew")
+    if decoder == "ppm_plain" and file.read().count(b"#") > MAX_COMMENTS:
+        raise RefusedError(f"has over {MAX_COMMENTS} comments; save it anew")
+
+    if decoder in SLOW_DECODERS:
+        limit = SLOW_DECODERS_PIXELS
+    elif decoder == "jpeg":  # one of several scans is held as a whole
+        limit = MAX_MEMORY / (2 * image.layers if scans > 1 else 1)
+    elif image.format in ("WEBP", "AVIF"):
+        limit = MAX_MEMORY / 16
+    elif image.format == "TIFF":
+        limit = MAX_MEMORY / tiff_bytes_per_pixel(image, decoder)
+    else:
+        limit = MAX_MEMORY / MODE_BYTES.get(image.mode, 4)
+    limit = min(limit, MAX_PIXELS)
+    pixels = image.width * image.height
+    if pixels > limit:
+        has, may_have = (f"{number / 1e6:.1f}" for number in (pixels, limit))
+        kind = f"a {image.format} of its kind"
+        raise RefusedError(f"has {has} megapixels; {kind} may have {may_have}")
+
+
+def count_scans(content: bytes) -> int:
+    """Count the scans of a JPEG, but not those of what is attached or embedded."""
+    scans, place = 0, 2
+    while marker := re.compile(b"\xff[\xc0-\xcf\xd9-\xfe]").search(content, place):
+        if marker[0] == b"\xff\xd9":  # the end
+            break
+        scans += marker[0] == b"\xff\xda"
+        length = int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+        place = marker.end() + length
+    return scans
+
+
+def tiff_bytes_per_pixel(image: Image.Image, decoder: str) -> float:
+    """Tell how much memory Pillow needs for a TIFF."""
+    tags, needed = image.tag_v2, MODE_BYTES.get(image.mode, 4)
+    if tags.get(Base.Orientation, 1) != 1:
+        needed *= 2  # load makes a second, turned picture
+    if decoder == "libtiff":  # it unpacks a whole strip or tile at a time
+        rows = min(image.height, tags.get(Base.RowsPerStrip, image.height))
+        tile = tags.get(Base.TileWidth, 0) * tags.get(Base.TileLength, 0)
+        part = max(image.width * rows, tile) / (image.width * image.height)
+        samples = tags.get(Base.SamplesPerPixel, 1)
+        needed += part * samples * max(tags.get(Base.BitsPerSample, (1,))) / 8
+    return needed
 
 
 def scale_transparent_colour(image: Image.Image) -> None:
     """Bring the transparent colour of a PNG to 8 bits a channel, as its pixels are.
 
-    Pillow leaves it as deep as the file.
+    Pillow 13 leaves it as deep as the file; no issue tells of it yet.
     """
     colour = image.info.get("transparency")
     stored_as = image.tile[0][3] if image.format == "PNG" else None
@@ -295,22 +447,64 @@ def scale_transparent_colour(image: Image.Image) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
-def flatten(image: Image.Image) -> np.ndarray:
-    """Turn a picture of any mode into RGB pixels, put on white and reduced if large."""
+def enough(size: tuple[int, int]) -> tuple[int, int]:
+    """Tell from which size on detail may be skipped.
+
+    Twice the working size is enough, and 100 pixels for the shorter side: what does
+    not fill the last block is lost, and shall be less than a hundredth.
+    """
+    return tuple(max(100, ENOUGH * side // max(size)) for side in size)
+
+
+def reduce(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Average whole blocks of a large picture, and turn it into a mode that is known.
+
+    It is done piece by piece, so that the copies each step makes stay small.
+
+    Parameters
+    ----------
+    image : Image
+        Of any mode, loaded.
+    width, height : int
+        What of it counts, from the upper left.
+
+    Returns
+    -------
+    Image
+        Mode "L", "LA", "RGB", "RGBA" or "CMYK", at least as large as is enough.
+
+    """
+    across, down = (
+        max(1, side // wanted)
+        for side, wanted in zip((width, height), enough((width, height)), strict=True)
+    )
+    mode = to_known_mode(image.crop((0, 0, 1, 1))).mode
+    reduced = Image.new(mode, (width // across, height // down))
+    for left in range(0, reduced.width, PIECE):
+        for top in range(0, reduced.height, PIECE):
+            right = min(left + PIECE, reduced.width)
+            bottom = min(top + PIECE, reduced.height)
+            box = left * across, top * down, right * across, bottom * down
+            piece = to_known_mode(image.crop(box)).reduce((across, down))
+            reduced.paste(piece, (left, top))
+    return reduced
+
+
+def to_known_mode(image: Image.Image) -> Image.Image:
+    """Turn a picture of any mode into "L", "LA", "RGB", "RGBA" or "CMYK"."""
     if image.mode.startswith("I"):
-        image = from_16_bit_grey(image)
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    if image.mode != mode:
-        image = image.convert(mode)
-    image = image.reduce(max(1, max(image.size) // (2 * MAX_SIZE)))
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    return np.asarray(image)
+        return from_16_bit_grey(image)
+    if image.mode == "CMYK":
+        return image
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    return image.convert(mode + "A" if image.has_transparency_data else mode)
 
 
 def from_16_bit_grey(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits, which Pillow would clip, with its transparency."""
+    """Scale 16-bit grey to 8 bits, with its transparency.
+
+    Pillow 13 would clip it: https://github.com/python-pillow/Pillow/issues/3011
+    """
     deep = np.asarray(image)
     grey = Image.fromarray(np.clip(deep >> 8, 0, 255).astype(np.uint8))
     transparent = image.info.get("transparency")
@@ -320,13 +514,66 @@ def from_16_bit_grey(image: Image.Image) -> Image.Image:
     return grey
 
 
-def resize_image(image: np.ndarray, max_size: int = MAX_SIZE) -> np.ndarray:
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Apply an embedded colour profile.
+
+    Parameters
+    ----------
+    image : Image
+        Mode "L", "LA", "RGB", "RGBA" or "CMYK".
+    profile : bytes or None
+        An ICC profile; one that is damaged or for another mode is left aside.
+
+    Returns
+    -------
+    Image
+        Mode "RGB", or "RGBA" if there was alpha.
+
+    """
+    has_alpha = image.mode.endswith("A")
+    plain = image.convert("RGBA" if has_alpha else "RGB")
+    if not profile:
+        return plain
+    with suppress(Exception):  # also of a Pillow without the library for profiles
+        from PIL import ImageCms  # here, as few files need it
+
+        # Perceptual is what browsers use: a profile's tables for it are made for
+        # photos. For profiles without tables, as cameras have, all intents agree.
+        colours = ImageCms.profileToProfile(
+            image.convert(image.mode[:-1]) if has_alpha else image,
+            BytesIO(profile),
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.PERCEPTUAL,
+            outputMode="RGB",
+        )
+        if has_alpha:
+            colours.putalpha(image.getchannel("A"))
+        return colours
+    return plain
+
+
+def over_white(image: Image.Image) -> np.ndarray:
+    """Blend an RGB or RGBA picture over white and return its RGB pixels."""
+    if image.mode == "RGBA":
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    return np.asarray(image)
+
+
+def resize_image(
+    image: np.ndarray,
+    max_size: int = MAX_SIZE,
+    original: tuple[int, int] | None = None,
+) -> np.ndarray:
     """Shrink an image so that its longest side is at most `max_size` pixels.
 
     Parameters
     ----------
     image : ndarray of shape (height, width, channels), uint8
     max_size : int, default=500
+    original : (width, height), optional
+        The sides that the new size is computed from, where an image has already been
+        reduced; by default its own.
 
     Returns
     -------
@@ -335,12 +582,122 @@ def resize_image(image: np.ndarray, max_size: int = MAX_SIZE) -> np.ndarray:
         is.
 
     """
-    height, width = image.shape[:2]
-    ratio = max_size / max(height, width)
+    width, height = original or image.shape[1::-1]
+    ratio = max_size / max(width, height)
     if ratio >= 1:
         return image
     size = max(1, round(width * ratio)), max(1, round(height * ratio))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def turn_upright(pixels: np.ndarray, info: dict) -> np.ndarray:
+    """Turn a picture as its EXIF data, if sound, say how the camera was held."""
+    image = Image.fromarray(pixels)
+    image.info = info
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return np.asarray(image)
+
+
+def without_metadata(file: BinaryIO) -> BinaryIO | None:
+    """Return a file without what its picture does not need; None if all is needed.
+
+    Pillow 13 refuses a picture for a wrong checksum in its comment, or a short
+    resolution, or text of more than a mebibyte. Sound profiles and EXIF data stay.
+    """
+    file.seek(0)
+    content = file.read(MAX_LENGTH)
+    if content.startswith(b"\x89PNG"):
+        parts = [content[:8], *filter(is_needed_by_png, png_chunks(content))]
+    elif content.startswith(b"\xff\xd8"):
+        parts = [content[:2], *filter(is_needed_by_jpeg, jpeg_segments(content))]
+    elif content.startswith(b"RIFF"):
+        chunks = b"".join(filter(is_needed_by_webp, webp_chunks(content)))
+        parts = [b"RIFF", struct.pack("<I", len(chunks) + 4), b"WEBP", chunks]
+    elif content.startswith((b"II*\0", b"MM\0*")):
+        parts = [tiff_without_metadata(content)]
+    elif content[4:8] == b"ftyp":
+        parts = [content.replace(b"Exif", b"none", 1)]
+    else:
+        parts = []
+    bare = b"".join(parts)
+    return BytesIO(bare) if bare and bare != content else None
+
+
+def png_chunks(content: bytes) -> Iterator[bytes]:
+    """Yield the chunks of a PNG: length, name, content and checksum."""
+    place = 8
+    while place + 12 <= len(content):
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        yield content[place:end]
+        place = end
+
+
+def is_needed_by_png(chunk: bytes) -> bool:
+    """Tell whether a chunk decides on pixels or colours and can be trusted with it."""
+    name, content, checksum = chunk[4:8], chunk[8:-4], chunk[-4:]
+    if name == b"iCCP" and not is_sound_png_profile(content):
+        return False
+    if name in (b"iCCP", b"eXIf"):
+        return zlib.crc32(name + content).to_bytes(4, "big") == checksum
+    return name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+
+
+def is_sound_png_profile(content: bytes) -> bool:
+    """Tell whether Pillow would unpack this: a name, 0, 0, and up to a mebibyte."""
+    packed = content.partition(b"\0")[2]
+    with suppress(zlib.error):
+        profile = zlib.decompressobj().decompress(packed[1:], 1 << 20)
+        return packed[:1] == b"\0" and len(profile) < 1 << 20
+    return False
+
+
+def jpeg_segments(content: bytes) -> Iterator[bytes]:
+    """Yield the segments of a JPEG up to its first scan, and then all the rest."""
+    place = 2
+    while content[place : place + 2] != b"\xff\xda" and place < len(content):
+        end = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        yield content[place:end]
+        place = end
+    yield content[place:]
+
+
+def is_needed_by_jpeg(segment: bytes) -> bool:
+    """Tell whether a segment is no metadata, or profile, EXIF or Adobe's, and whole."""
+    if re.match(b"\xff[\xe0-\xef\xfe]", segment):
+        return bool(re.match(b"....(ICC_PROFILE\0..|Exif\0|Adobe.{7})", segment, re.S))
+    return True
+
+
+def webp_chunks(content: bytes) -> Iterator[bytes]:
+    """Yield the chunks of a WebP: name, length and content."""
+    place = 12
+    while place < len(content):
+        length = int.from_bytes(content[place + 4 : place + 8], "little")
+        end = place + 8 + length + length % 2
+        yield content[place:end]
+        place = end
+
+
+def is_needed_by_webp(chunk: bytes) -> bool:
+    """Tell whether a chunk decides on pixels or colours."""
+    return chunk[:4] in (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP")
+
+
+def tiff_without_metadata(content: bytes) -> bytes:
+    """Return a TIFF whose first page has no tags for resolution, XMP, EXIF and such."""
+    order = "little" if content.startswith(b"II") else "big"
+
+    def number(place: int, length: int) -> int:
+        return int.from_bytes(content[place : place + length], order)
+
+    page = number(4, 4)
+    tags = range(page + 2, page + 2 + 12 * number(page, 2), 12)
+    kept = [place for place in tags if number(place, 2) not in TIFF_METADATA]
+    bare = len(kept).to_bytes(2, order)
+    bare += b"".join(content[place : place + 12] for place in kept)
+    bare += bytes(4)  # no further page
+    return content[:page] + bare + content[page + len(bare) :]
 
 
 def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

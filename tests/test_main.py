@@ -2,10 +2,12 @@
 
 # ruff: noqa: D103 - the name of a test says what it shows
 
+import errno
 import io
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -15,8 +17,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 import pytest
-from PIL import Image, JpegImagePlugin
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, features
 
 import main
 
@@ -106,6 +109,100 @@ def small_photo() -> np.ndarray:
     """Return the sample as (90, 120, 3) RGB."""
     with Image.open(SAMPLE) as image:
         return np.asarray(image.resize((120, 90), Image.Resampling.BOX))
+
+
+def encoded(ending: str, picture: Image.Image | None = None, **options) -> bytes:
+    """Return a picture, the sample if there is none, as a file's bytes."""
+    buffer = io.BytesIO()
+    picture = picture or Image.fromarray(small_photo())
+    try:
+        picture.save(buffer, ending, **options)
+    except (KeyError, ValueError):
+        pytest.skip(f"this Pillow does not write {ending}")
+    return buffer.getvalue()
+
+
+def read(content: bytes, folder: Path) -> np.ndarray:
+    """Read a file of these bytes, in a name that says nothing."""
+    (folder / "picture").write_bytes(content)
+    return main.read_image(folder / "picture")
+
+
+def png_chunk(name: bytes, content: bytes, spoil: bool = False) -> bytes:
+    """Return a chunk of a PNG file, or one with a wrong checksum."""
+    check = struct.pack(">I", zlib.crc32(name + content) ^ spoil)
+    return struct.pack(">I", len(content)) + name + content + check
+
+
+def png(
+    width: int,
+    height: int,
+    depth: int,
+    kind: int,
+    pixels: bytes,
+    before: bytes = b"",
+    after: bytes = b"",
+) -> bytes:
+    """Return a PNG with further chunks before and after its pixels."""
+    head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            png_chunk(b"IHDR", head),
+            before,
+            png_chunk(b"IDAT", zlib.compress(pixels)),
+            after,
+            png_chunk(b"IEND", b""),
+        ]
+    )
+
+
+def jpeg_segment(marker: int, content: bytes) -> bytes:
+    """Return a segment of a JPEG file."""
+    return struct.pack(">HH", 0xFF00 | marker, len(content) + 2) + content
+
+
+def tiff(pixels: bytes, width: int = 1, height: int = 1, **more: list[int]) -> bytes:
+    """Return an uncompressed RGB TIFF; keywords set its tags, as named in ExifTags."""
+    tags = {
+        "ImageWidth": [width],
+        "ImageLength": [height],
+        "BitsPerSample": [8, 8, 8],
+        "Compression": [1],
+        "PhotometricInterpretation": [2],
+        "StripOffsets": [8],
+        "RowsPerStrip": [height],
+        "StripByteCounts": [len(pixels)],
+    } | more
+    tags.setdefault("SamplesPerPixel", [len(tags["BitsPerSample"])])
+    entries, rest = b"", b""
+    page = 8 + len(pixels)
+    for name in sorted(tags, key=lambda name: ExifTags.Base[name]):
+        values = struct.pack(f"<{len(tags[name])}H", *tags[name])
+        if len(values) > 4:
+            place = page + 2 + 12 * len(tags) + 4 + len(rest)
+            rest += values
+            values = struct.pack("<I", place)
+        entry = struct.pack("<HHI", ExifTags.Base[name], 3, len(tags[name]))
+        entries += entry + values.ljust(4, b"\0")
+    number = struct.pack("<H", len(tags))
+    head = b"II*\0" + struct.pack("<I", page)
+    return head + pixels + number + entries + bytes(4) + rest
+
+
+def icc_profile(space: bytes, connection: bytes, tag: str, content: bytes) -> bytes:
+    """Return a small ICC profile of version 2, with one tag beside the white point."""
+    d50 = struct.pack(">3I", 63190, 65536, 54061)
+    table, body = struct.pack(">I", 2), b""
+    for name, data in [("wtpt", b"XYZ \0\0\0\0" + d50), (tag, content)]:
+        table += struct.pack(">4sII", name.encode(), 156 + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    size = 156 + len(body)
+    head = struct.pack(
+        ">I4xI4s4s4s12x4s28x12s48x",
+        *(size, 0x02400000, b"prtr", space, connection, b"acsp", d50),
+    )
+    return head + table + body
 
 
 def decibels(a: np.ndarray, b: np.ndarray) -> float:
@@ -387,10 +484,10 @@ def test_transparent_palette_colours_are_white(tmp_path):
 @pytest.mark.parametrize(
     "depth, kind, transparent, row, wanted",
     [
-        (16, "grey", [256], struct.pack(">4H", 0, 256, 30_000, 65_535), [0, 255, 117]),
-        (4, "grey", [5], b"\x15\xf0", [17, 255, 255]),
-        (2, "grey", [1], b"\x98", [170, 255, 170]),
-        (16, "colour", [9, 9, 999], struct.pack(">6H", *[9, 9, 999] * 2), [255, 255]),
+        (16, 0, [256], struct.pack(">4H", 0, 256, 30_000, 65_535), [0, 255, 117]),
+        (4, 0, [5], b"\x15\xf0", [17, 255, 255]),
+        (2, 0, [1], b"\x98", [170, 255, 170]),
+        (16, 2, [9, 9, 999], struct.pack(">6H", *[9, 9, 999] * 2), [255, 255]),
     ],
     ids=["16-bit grey", "4-bit grey", "2-bit grey", "16-bit colour"],
 )
@@ -398,14 +495,9 @@ def test_the_transparent_colour_of_a_png_is_white(
     tmp_path, depth, kind, transparent, row, wanted
 ):
     width = len(row) * 8 // (depth * len(transparent))
-    head = struct.pack(">IIBBBBB", width, 1, depth, 2 * (kind == "colour"), 0, 0, 0)
-    key = struct.pack(f">{len(transparent)}H", *transparent)
-    pixels = zlib.compress(b"\0" + row)
-    chunks = [(b"IHDR", head), (b"tRNS", key), (b"IDAT", pixels), (b"IEND", b"")]
-    (tmp_path / "in.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
-    )
-    shown = main.read_image(tmp_path / "in.png")
+    key = png_chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent))
+    content = png(width, 1, depth, kind, b"\0" + row, before=key)
+    shown = read(content, tmp_path)
     assert shown[0, : len(wanted), 0].tolist() == wanted
 
 
@@ -460,6 +552,47 @@ def test_a_large_image_looks_like_its_full_resize(tmp_path, ending):
     assert decibels(main.resize_image(shown), wanted) > 40
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize(
+    "size, wanted",
+    [
+        ((4000, 2250), (500, 281)),
+        ((2464, 3248), (379, 500)),
+        ((50, 20_000), (1, 500)),
+        ((501, 3), (500, 3)),
+    ],
+)
+def test_the_size_is_that_of_the_original(tmp_path, size, wanted, ending):
+    Image.new("L", size).save(tmp_path / f"image.{ending}")
+    assert main.read_image(tmp_path / f"image.{ending}").shape[1::-1] == wanted
+
+
+@pytest.mark.parametrize("width", [2001, 8999, 9001])
+def test_the_last_column_weighs_no_more_than_it_is_wide(tmp_path, width):
+    pixels = np.zeros((40, width), np.uint8)
+    pixels[:, -1] = 255
+    shown = main.read_image(save(tmp_path / "edge.png", pixels))
+    assert shown[0, -1, 0] <= 255 * 500 / width + 1
+
+
+@pytest.mark.parametrize("width", [1, 7, 59, 101])
+def test_a_narrow_picture_keeps_its_columns(tmp_path, width):
+    ramp = np.linspace(0, 255, width).astype(np.uint8)
+    pixels = np.repeat(ramp[None], 9000, axis=0)
+    shown = main.read_image(save(tmp_path / "narrow.png", pixels))
+    assert abs(shown.mean() - ramp.mean()) < 1
+
+
+@pytest.mark.parametrize("width", [4001, 4005, 8009, 8015])
+def test_what_a_lossless_crop_hides_stays_hidden(tmp_path, width):
+    picture = Image.new("RGB", ((width + 7) // 8 * 8, 16), (30, 120, 200))
+    picture.paste((255, 0, 0), (width, 0, picture.width, 16))
+    content = bytearray(encoded("JPEG", picture, quality=95, subsampling=0))
+    place = content.index(b"\xff\xc0") + 7
+    content[place : place + 2] = struct.pack(">H", width)
+    assert np.abs(read(content, tmp_path) - np.array([30, 120, 200])).max() <= 4
+
+
 def test_an_animation_gives_its_first_frame(tmp_path):
     photo = small_photo()
     others = [Image.fromarray(255 - photo)]
@@ -483,32 +616,203 @@ def test_output_names_that_the_console_cannot_show_are_escaped(run):
     assert r"\u56fe\n" in done.out.splitlines()[-1]
 
 
+# What the colours mean
+
+needs_profiles = pytest.mark.skipif(
+    not features.check("littlecms2"), reason="this Pillow knows no profiles"
+)
+RED = (200, 80, 40)
+GREEN = (80, 200, 40)
+
+
+def swapping_profile() -> bytes:
+    """Return sRGB's profile with red and green exchanged, so that RED means GREEN."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"?XYZ", 1).replace(b"gXYZ", b"rXYZ", 1)
+    return swapped.replace(b"?XYZ", b"gXYZ", 1)
+
+
+def grey_profile() -> bytes:
+    """Return the profile of a grey that is a power, 1.8, of its number."""
+    curve = struct.pack(">4s4xIH", b"curv", 1, round(1.8 * 256))
+    return icc_profile(b"GRAY", b"XYZ ", "kTRC", curve)
+
+
+def ink_profile() -> bytes:
+    """Return the profile of inks of which only the black one can be seen."""
+    matrix = struct.pack(">9I", *np.eye(3, dtype=int).ravel() * 65536)
+    straight = bytes(range(256))
+    white, black = bytes((255, 128, 128)), bytes((0, 128, 128))
+    head = struct.pack(">4s4xBBBx", b"mft1", 4, 3, 2)
+    table = head + matrix + straight * 4 + (white + black) * 8 + straight * 3
+    return icc_profile(b"CMYK", b"Lab ", "A2B0", table)
+
+
+@needs_profiles
+@pytest.mark.parametrize("ending", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("size", [(16, 16), (3001, 2001)], ids=["small", "large"])
+def test_a_profile_says_what_the_colours_are(tmp_path, ending, size):
+    picture = Image.new("RGB", size, RED)
+    content = encoded(ending, picture, icc_profile=swapping_profile(), quality=95)
+    assert np.abs(read(content, tmp_path) - np.array(GREEN)).max() <= 4
+
+
+@needs_profiles
+@pytest.mark.parametrize(
+    "mode, colour, profile, wanted",
+    [
+        ("P", 0, swapping_profile, GREEN),
+        ("RGBA", (*RED, 128), swapping_profile, (167, 227, 147)),
+        ("L", 100, grey_profile, (119, 119, 119)),
+        ("LA", (100, 255), grey_profile, (119, 119, 119)),
+        ("1", 1, grey_profile, (255, 255, 255)),
+        ("CMYK", (100, 120, 140, 128), ink_profile, (119, 119, 119)),
+    ],
+)
+def test_a_profile_is_applied_in_mode(tmp_path, mode, colour, profile, wanted):
+    picture = Image.new(mode, (9, 9), colour)
+    if mode == "P":
+        picture.putpalette(RED)
+    form = "TIFF" if mode == "CMYK" else "PNG"
+    shown = read(encoded(form, picture, icc_profile=profile()), tmp_path)
+    assert np.abs(shown - np.array(wanted)).max() <= 2
+
+
+@needs_profiles
+@pytest.mark.parametrize("kind, wanted", [(0, (119, 119, 119)), (2, GREEN)])
+def test_a_profile_is_applied_to_16_bits(tmp_path, kind, wanted):
+    profile, colour = [(grey_profile, [100]), None, (swapping_profile, RED)][kind]
+    before = png_chunk(b"iCCP", b"name\0\0" + zlib.compress(profile()))
+    row = b"\0" + struct.pack(f">{len(colour)}H", *(257 * c for c in colour))
+    shown = read(png(1, 1, 16, kind, row, before), tmp_path)
+    assert np.abs(shown - np.array(wanted)).max() <= 2
+
+
+@needs_profiles
+def test_srgb_changes_no_pixel(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    photo = small_photo()
+    content = encoded("PNG", Image.fromarray(photo), icc_profile=profile)
+    assert (read(content, tmp_path) == photo).all()
+
+
+@needs_profiles
+@pytest.mark.parametrize(
+    "mode, profile",
+    [
+        ("RGB", lambda: b""),
+        ("RGB", lambda: b"not a profile"),
+        ("RGB", lambda: swapping_profile()[:300]),
+        ("RGB", grey_profile),
+        ("L", swapping_profile),
+        ("CMYK", swapping_profile),
+    ],
+    ids=["empty", "text", "cut", "grey for RGB", "RGB for grey", "RGB for CMYK"],
+)
+def test_a_profile_that_cannot_be_meant_is_left_aside(tmp_path, mode, profile):
+    picture = Image.fromarray(small_photo()).convert(mode)
+    shown = read(encoded("TIFF", picture, icc_profile=profile()), tmp_path)
+    assert (shown == np.asarray(picture.convert("RGB"))).all()
+
+
+@needs_profiles
+def test_a_pillow_without_littlecms_leaves_profiles_aside(tmp_path, monkeypatch):
+    content = encoded("PNG", Image.new("RGB", (9, 9), RED), icc_profile=b"profile")
+    monkeypatch.setitem(sys.modules, "PIL.ImageCms", None)
+    assert (read(content, tmp_path) == RED).all()
+
+
+# Metadata never decides
+
+PNG_METADATA = {
+    "text with a wrong checksum": png_chunk(b"tEXt", b"Comment\0", spoil=True),
+    "a profile with a wrong checksum": png_chunk(b"iCCP", b"n\0\0x", spoil=True),
+    "an empty profile": png_chunk(b"iCCP", b""),
+    "a profile that unpacks to megabytes": png_chunk(
+        b"iCCP", b"n\0\0" + zlib.compress(bytes(2_000_000))
+    ),
+    "a short resolution": png_chunk(b"pHYs", b"\0\0"),
+    "text packed in an unknown way": png_chunk(b"zTXt", b"Comment\0\7x"),
+    "megabytes of text": png_chunk(
+        b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(2_000_000))
+    ),
+    "an animation of nothing": png_chunk(b"acTL", b""),
+}
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("name", PNG_METADATA)
+def test_the_metadata_of_a_png_never_costs_the_picture(tmp_path, name, place):
+    content = png(1, 1, 8, 2, bytes((0, *RED)), **{place: PNG_METADATA[name]})
+    assert (read(content, tmp_path) == RED).all()
+
+
+@needs_profiles
+def test_damaged_metadata_does_not_cost_the_colours(tmp_path):
+    profile = png_chunk(b"iCCP", b"name\0\0" + zlib.compress(swapping_profile()))
+    damaged = PNG_METADATA["a short resolution"]
+    content = png(1, 1, 8, 2, bytes((0, *RED)), before=damaged + profile)
+    assert np.abs(read(content, tmp_path) - np.array(GREEN)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "marker, content",
+    [
+        (0xE0, b"JFIF\0"),
+        (0xE2, b"ICC_PROFILE\0"),
+        (0xEE, b"Adobe"),
+        (0xE2, b"MPF\0II*\0\x08\0\0\0" + b"\xff" * 99),
+    ],
+    ids=["JFIF", "profile", "Adobe", "multi-picture"],
+)
+def test_the_metadata_of_a_jpeg_never_costs_the_picture(tmp_path, marker, content):
+    whole = encoded("JPEG", quality=95)
+    damaged = whole[:2] + jpeg_segment(marker, content) + whole[2:]
+    assert decibels(read(damaged, tmp_path), small_photo()) > 30
+
+
+@pytest.mark.parametrize("length", [0, 3, 99_999])
+def test_the_metadata_of_a_webp_never_costs_the_picture(tmp_path, length):
+    content = bytearray(encoded("WEBP", xmp=b"<x/>", quality=95))
+    place = content.rindex(b"XMP ") + 4
+    content[place : place + 4] = struct.pack("<I", length)
+    assert decibels(read(content, tmp_path), small_photo()) > 30
+
+
+def test_the_metadata_of_an_avif_never_costs_the_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "description"
+    content = bytearray(encoded("AVIF", exif=exif, quality=95))
+    place = max(content.find(b"II*\0"), content.find(b"MM\0*"))
+    content[place + 4 : place + 8] = b"\xff" * 4
+    assert decibels(read(content, tmp_path), small_photo()) > 30
+
+
+@pytest.mark.parametrize(
+    "name, kind", [("XResolution", 2), ("XMLPacket", 3), ("ExifOffset", 16)]
+)
+def test_the_metadata_of_a_tiff_never_costs_the_picture(tmp_path, name, kind):
+    more = {"XResolution": [72], "YResolution": [72], "ResolutionUnit": [3]}
+    content = bytearray(tiff(bytes(RED), **{**more, name: [255]}))
+    place = content.index(struct.pack("<HHI", ExifTags.Base[name], 3, 1))
+    content[place + 2] = kind
+    assert (read(content, tmp_path) == RED).all()
+
+
+@pytest.mark.parametrize("form", ["AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
+def test_missing_pixels_cost_the_picture(tmp_path, form):
+    content = encoded(form, Image.fromarray(NOISE))
+    with pytest.raises(main.UnusableError, match=r"cannot be decoded|not an image"):
+        read(content[: len(content) // 2], tmp_path)
+
+
 # What it refuses
-
-
-def png_header(width: int, height: int) -> bytes:
-    """Return a PNG that claims a size and ends."""
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + bytes(4) + b"IDAT"
-
-
-def png_chunk(name: bytes, content: bytes) -> bytes:
-    """Return a chunk of a PNG file."""
-    check = struct.pack(">I", zlib.crc32(name + content))
-    return struct.pack(">I", len(content)) + name + content + check
-
-
-def encoded(ending: str) -> bytes:
-    """Return a small photo as a file's bytes."""
-    buffer = io.BytesIO()
-    Image.fromarray(small_photo()).save(buffer, ending)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
     "name, content, reason",
     [
-        ("empty.jpg", b"", "not an image"),
+        ("empty.jpg", b"", "is empty"),
         ("text.jpg", b"not an image\n", "not an image"),
         ("noise.jpg", NOISE.tobytes(), "not an image"),
         ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
@@ -516,7 +820,8 @@ def encoded(ending: str) -> bytes:
         ("cut.jpg", encoded("JPEG")[:2000], "cannot be decoded"),
         ("cut.png", encoded("PNG")[:2000], "cannot be decoded"),
         ("cut.gif", encoded("GIF")[:20], "not an image"),
-        ("huge.png", png_header(100_000, 100_000), "over 250 megapixels"),
+        ("huge.png", png(100_000, 100_000, 8, 2, b""), "has 10000.0 megapixels"),
+        ("photo.heic", b"\0\0\0\x18ftypheic" + bytes(99), "HEIC photo as JPEG"),
     ],
 )
 def test_a_file_that_is_no_image_gets_one_clear_line(
@@ -533,25 +838,239 @@ def test_a_path_that_is_no_file_gets_one_clear_line(run, path):
     assert_one_error_line(run("--path", path), path.replace("\n", r"\n"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_what_may_never_end_is_called_what_it_is(run, tmp_path, kind):
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "it")
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(tmp_path / "it"))
+    assert_one_error_line(run("--path", "it"), f"it: is a {kind}")
+
+
+@pytest.mark.parametrize(
+    "name, error, reason",
+    [
+        ("decode", MemoryError(), "needs more memory"),
+        ("decode", KeyError("x"), "is damaged or not complete"),
+        ("silence", OSError(errno.EMFILE, "Too many open files"), "Too many open"),
+        ("open_file", OSError(), "no reason"),
+    ],
+)
+def test_every_error_has_a_reason_in_words(monkeypatch, name, error, reason):
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main, name, fail)
+    with pytest.raises(main.UnusableError, match=reason):
+        main.read_image(SAMPLE)
+
+
+@pytest.mark.parametrize(
+    "form", ["DDS", "EPS", "ICNS", "IM", "JPEG2000", "PCX", "PDF", "SGI", "TGA"]
+)
+def test_other_formats_never_reach_a_decoder(tmp_path, form):
+    with pytest.raises(main.UnusableError, match="is not an image"):
+        read(encoded(form), tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
+def test_no_file_starts_another_program(run, tmp_path):
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text("#!/bin/sh\ntouch started\n")
+    ghostscript.chmod(0o755)
+    (tmp_path / "photo.jpg").write_bytes(encoded("EPS"))
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    failed = run("--path", "photo.jpg", env={**os.environ, "PATH": path})
+    assert_one_error_line(failed, "photo.jpg: is not an image")
+    assert not (tmp_path / "started").exists() and failed.out == ""
+
+
+def test_decoders_that_only_pillow_knows_are_not_reached(tmp_path):
+    with pytest.raises(main.UnusableError, match="of a kind not known"):
+        read(b"PyRGBA 1 1 255\n" + bytes(4), tmp_path)
+
+
+def blank_png(side: int, depth: int, kind: int, before: bytes = b"") -> bytes:
+    """Return a square PNG of zeros that takes no time to make."""
+    samples = {0: 1, 3: 1, 4: 2, 6: 4}[kind]
+    row = bytes(1 + (side * depth * samples + 7) // 8)
+    deflate = zlib.compressobj(9)
+    pixels = b"".join(deflate.compress(row) for _ in range(side)) + deflate.flush()
+    whole = png(side, side, depth, kind, b"", before)
+    return whole.replace(
+        png_chunk(b"IDAT", zlib.compress(b"")), png_chunk(b"IDAT", pixels)
+    )
+
+
+def progressive_jpeg(scans: int) -> bytes:
+    """Return a JPEG with its last scan repeated so many times."""
+    content = encoded("JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:last] + content[last:-2] * scans + b"\xff\xd9"
+
+
+LARGE_CLAIMS = {
+    "webp": b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/\xb7\xfdm\x0f\7\x10\x11\xfd\x0fDD\xff\3",
+    "grey and alpha": png(15_000, 15_000, 8, 4, b""),
+    "deep colour and alpha": png(15_000, 15_000, 16, 6, b""),
+    "grey": png(16_000, 16_000, 8, 0, b""),
+    "plain text": b"P3 3000 2000 255\n",
+    "unusual range": b"P6 3000 2000 99\n",
+    "tile": tiff(b"1", TileWidth=[60_000], TileLength=[60_000], Compression=[8]),
+}
+
+
+@pytest.mark.parametrize("name", LARGE_CLAIMS)
+def test_what_would_cost_too_much_is_refused_with_the_size_that_it_may_have(
+    tmp_path, name
+):
+    began = time.perf_counter()
+    with pytest.raises(main.UnusableError, match=r"has .* may have \d+\.\d"):
+        read(LARGE_CLAIMS[name], tmp_path)
+    assert time.perf_counter() - began < 1
+
+
+def test_what_follows_a_jpeg_is_not_counted_as_its_scans(tmp_path):
+    motion_photo = encoded("JPEG", quality=95) + b"\xff\xda" * 200
+    assert decibels(read(motion_photo, tmp_path), small_photo()) > 30
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (progressive_jpeg(scans=200), "over 100 scans"),
+        (b"P2 9 9 255\n" + b"#\n" * 2000 + b"1 " * 81, "over 1000 comments"),
+    ],
+)
+def test_what_would_take_too_long_is_refused(tmp_path, content, reason):
+    with pytest.raises(main.UnusableError, match=reason):
+        read(content, tmp_path)
+
+
+def test_a_file_too_long_to_be_read_as_a_whole_is_refused(tmp_path):
+    with (tmp_path / "long.webp").open("wb") as file:
+        file.write(encoded("WEBP"))
+        file.truncate(300_000_000)  # a hole, which takes no place
+    with pytest.raises(main.UnusableError, match="over 250 MB"):
+        main.read_image(tmp_path / "long.webp")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such measure")
+@pytest.mark.parametrize(
+    "kind, before",
+    [(0, b""), (3, png_chunk(b"PLTE", bytes(6)) + png_chunk(b"tRNS", b"\0"))],
+    ids=["grey", "palette with alpha"],
+)
+def test_a_large_picture_is_reduced_before_it_is_converted(tmp_path, kind, before):
+    side = 8000
+    (tmp_path / "large.png").write_bytes(blank_png(side, 8, kind, before))
+    measure = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    command = [sys.executable, PROJECT / "main.py", "--path", "large.png", "--ks", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", measure, *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    assert int(done.stdout.split()[-1]) / unit < 100 + 2 * side**2 / 2**20
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_numbers_of_unknown_range_are_refused(run, tmp_path, dtype):
     path = save(tmp_path / "numbers.tif", NOISE[..., 0].astype(dtype))
     assert_one_error_line(run("--path", path), "of a kind not known")
 
 
-@pytest.mark.parametrize(
-    "tag, value",
-    [(258, 12), (262, 0), (284, 2)],
-    ids=["12 bits", "0 for white", "separate planes"],
-)
-def test_a_deep_tiff_that_would_be_shown_wrongly_is_refused(run, tmp_path, tag, value):
-    deep = NOISE[..., 0].astype(np.uint16) * 257
-    content = bytearray(cv2.imencode(".tiff", deep)[1].tobytes())
-    start_of_entry = struct.pack("<HHI", tag, 3, 1)
-    place = content.index(start_of_entry) + len(start_of_entry)
-    content[place : place + 2] = struct.pack("<H", value)
-    (tmp_path / "deep.tif").write_bytes(content)
-    assert_one_error_line(run("--path", "deep.tif"), "of a kind not known")
+UNCLEAR_TIFFS = {
+    "deep grey with 0 for white": {
+        "BitsPerSample": [16],
+        "PhotometricInterpretation": [0],
+    },
+    "deep planes": {"BitsPerSample": [16] * 3, "PlanarConfiguration": [2]},
+    "12 bits": {"BitsPerSample": [12], "PhotometricInterpretation": [1]},
+    "signed grey": {
+        "BitsPerSample": [8],
+        "PhotometricInterpretation": [1],
+        "SampleFormat": [2],
+    },
+    "subsampled luma and chroma": {
+        "PhotometricInterpretation": [6],
+        "YCbCrSubSampling": [2, 2],
+    },
+    "a palette of 8-bit entries": {
+        "BitsPerSample": [8],
+        "PhotometricInterpretation": [3],
+        "ColorMap": [200] * 768,
+    },
+    "inks that are not CMYK": {
+        "BitsPerSample": [8] * 4,
+        "PhotometricInterpretation": [5],
+        "InkSet": [2],
+    },
+}
+
+
+@pytest.mark.parametrize("name", UNCLEAR_TIFFS)
+def test_a_tiff_of_a_kind_not_known_to_be_shown_right_is_refused(tmp_path, name):
+    with pytest.raises(main.UnusableError, match=r"of a kind not known|not an image"):
+        read(tiff(bytes(99), **UNCLEAR_TIFFS[name]), tmp_path)
+
+
+CLEAR_TIFFS = {
+    "colour": ({}, [200, 80, 40], (200, 80, 40)),
+    "grey with 0 for white": (
+        {"BitsPerSample": [8], "PhotometricInterpretation": [0]},
+        [200],
+        (55, 55, 55),
+    ),
+    "luma and chroma": (
+        {"PhotometricInterpretation": [6], "YCbCrSubSampling": [1, 1]},
+        [100, 128, 200],
+        (201, 49, 100),
+    ),
+    "ink": (
+        {"BitsPerSample": [8] * 4, "PhotometricInterpretation": [5]},
+        [55, 155, 255, 0],
+        (200, 100, 0),
+    ),
+    "alpha apart": (
+        {"BitsPerSample": [8] * 4, "ExtraSamples": [2]},
+        [200, 0, 0, 128],
+        (227, 127, 127),
+    ),
+    "alpha multiplied in": (
+        {"BitsPerSample": [8] * 4, "ExtraSamples": [1]},
+        [100, 0, 0, 128],
+        (227, 127, 127),
+    ),
+    "deep alpha": (
+        {"BitsPerSample": [16] * 4, "ExtraSamples": [2]},
+        [200, 200, 0, 0, 0, 0, 128, 128],
+        (227, 127, 127),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLEAR_TIFFS)
+def test_it_reads_a_tiff_of(tmp_path, name):
+    tags, pixels, wanted = CLEAR_TIFFS[name]
+    if name == "luma and chroma" and PIL.__version__ < "11":
+        pytest.skip("Pillow 10 does not read it")
+    shown = read(tiff(bytes(pixels), **tags), tmp_path)
+    assert np.abs(shown[0, 0].astype(int) - wanted).max() <= 2
+
+
+@pytest.mark.parametrize("tags", [{"NewSubfileType": [1]}, {"SubfileType": [2]}])
+def test_a_thumbnail_is_not_taken_for_the_picture(tmp_path, tags):
+    with pytest.raises(main.UnusableError, match="begins with a thumbnail"):
+        read(tiff(bytes(3), **tags), tmp_path)
 
 
 def test_a_failed_run_leaves_everything_as_it_was(run, tmp_path):
