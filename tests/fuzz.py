@@ -12,6 +12,7 @@ import io
 import os
 import shutil
 import signal
+import struct
 import sys
 import tempfile
 import time
@@ -24,25 +25,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 import main
 
 SECONDS = 10
 MEBIBYTES = 1024
-SMALL, WANTED = 61, {"output.gif", "segmented-images/k_2.jpg"}
+WIDTH, HEIGHT = 61, 41
+WANTED = {"output.gif", "segmented-images/k_2.jpg"}
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PROFILED = ["JPEG", "PNG", "WEBP", "TIFF"]
+
+
+def small_photo() -> Image.Image:
+    """Return the sample, small."""
+    sample = Path(main.__file__).parent / "images" / "input-image.jpg"
+    with Image.open(sample) as image:
+        return image.resize((WIDTH, HEIGHT))
 
 
 def sound_images() -> dict[str, bytes]:
     """Encode one small picture in every format and kind that the libraries write."""
-    sample = Path(main.__file__).parent / "images" / "input-image.jpg"
-    with Image.open(sample) as image:
-        photo = image.resize((SMALL, 41))
+    photo = small_photo()
     alpha = photo.copy()
     alpha.putalpha(photo.convert("L"))
     deep = np.asarray(photo).astype(np.uint16) * 257
     upright = Image.Exif()
     upright[0x0112] = 6
+    pages = {"save_all": True, "append_images": [alpha, photo.convert("L")]}
+    profile = {"icc_profile": PROFILE, "xmp": b"<x/>", "exif": upright}
     kinds = {
         "jpeg": (photo, "JPEG", {}),
         "progressive jpeg": (photo, "JPEG", {"progressive": True, "exif": upright}),
@@ -60,6 +71,17 @@ def sound_images() -> dict[str, bytes]:
         "tiff": (photo, "TIFF", {}),
         "lzw tiff": (alpha, "TIFF", {"compression": "tiff_lzw"}),
         "jpeg tiff": (photo, "TIFF", {"compression": "jpeg"}),
+        "tiff of pages": (photo, "TIFF", pages),
+        "tiff with a thumbnail": (photo, "TIFF", {"tiffinfo": {254: 1}, **pages}),
+        "turned deflate tiff": (
+            photo,
+            "TIFF",
+            {"compression": "tiff_adobe_deflate", "tiffinfo": {274: 6}},
+        ),
+        "jpeg of pictures": (photo, "MPO", pages),
+        "animated webp": (alpha, "WEBP", pages),
+        "animated png": (alpha, "PNG", pages),
+        **{f"{form} with a profile": (photo, form, profile) for form in PROFILED},
         "avif": (photo, "AVIF", {}),
         "jpeg 2000": (photo, "JPEG2000", {}),
         "ppm": (photo, "PPM", {}),
@@ -85,6 +107,24 @@ def sound_images() -> dict[str, bytes]:
     ):
         images[name] = cv2.imencode(ending, pixels)[1].tobytes()
     return images
+
+
+def with_damaged_profile(rng: np.random.Generator) -> bytes:
+    """Encode a sound picture whose profile is damaged, but not what packs it."""
+    buffer = io.BytesIO()
+    profile = damage(PROFILE, rng)
+    small_photo().save(buffer, rng.choice(PROFILED), icc_profile=profile)
+    return buffer.getvalue()
+
+
+def with_huge_claim(content: bytes, rng: np.random.Generator) -> bytes:
+    """Put a large number where the picture's width or height may be told."""
+    for form in rng.permutation([">I", "<I", ">H", "<H"]):
+        for side in (WIDTH, HEIGHT):
+            told, claim = struct.pack(form, side), int(rng.integers(1000, 65_536))
+            if rng.random() < 0.5:
+                content = content.replace(told, struct.pack(form, claim), 1)
+    return content
 
 
 def damage(content: bytes, rng: np.random.Generator) -> bytes:
@@ -176,7 +216,14 @@ def fuzz(files: int, seed: int, folder: Path) -> tuple[Counter, list[str]]:
     for number in range(files):
         name = names[number % len(names)]
         file = folder / f"{number} {name}"
-        file.write_bytes(damage(images[name], rng))
+        kind = rng.integers(10)
+        if kind == 0:
+            content = with_damaged_profile(rng)
+        elif kind == 1:
+            content = with_huge_claim(images[name], rng)
+        else:
+            content = damage(images[name], rng)
+        file.write_bytes(content)
         ended, wrong = complaint(folder, file)
         ends[ended] += 1
         if wrong:
