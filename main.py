@@ -363,6 +363,9 @@ def is_clear_tiff(image: Image.Image) -> bool:
     alpha_of_planes = set(tags.get(Base.ExtraSamples, ()))
     clear_in_planes = bits == {8} and meaning in (1, 2, 3, 5) and alpha_of_planes <= {2}
     palette = tags.get(Base.ColorMap, (0,))
+    clear_chroma = tags.get(Base.YCbCrSubSampling) == (1, 1) and (
+        compression != "raw" or image.mode == "YCbCr"  # Pillow 12.3 takes it for RGB
+    )
     return (
         compression in CLEAR_TIFF_COMPRESSIONS
         and len(bits) == 1
@@ -372,11 +375,7 @@ def is_clear_tiff(image: Image.Image) -> bool:
         and (not in_planes or clear_in_planes)
         # https://github.com/python-pillow/Pillow/issues/2157, in Pillow 13
         and (max(palette) > 255 or not any(palette))
-        and (
-            meaning != 6
-            or compression in ("jpeg", "tiff_jpeg")
-            or tags.get(Base.YCbCrSubSampling) == (1, 1)
-        )
+        and (meaning != 6 or compression in ("jpeg", "tiff_jpeg") or clear_chroma)
     )
 
 
