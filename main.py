@@ -598,6 +598,9 @@ def turn_upright(pixels: np.ndarray, info: dict) -> np.ndarray:
     return np.asarray(image)
 
 
+# Reading a file whose metadata is damaged
+
+
 def without_metadata(file: BinaryIO) -> BinaryIO | None:
     """Return a file without what its picture does not need; None if all is needed.
 
@@ -697,6 +700,9 @@ def tiff_without_metadata(content: bytes) -> bytes:
     bare += b"".join(content[place : place + 12] for place in kept)
     bare += bytes(4)  # no further page
     return content[:page] + bare + content[page + len(bare) :]
+
+
+# Segmenting, and writing the pictures
 
 
 def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
