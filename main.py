@@ -2,24 +2,19 @@
 
 ``python main.py --path image.jpg`` writes one frame per number of clusters to
 ``images/segmented-images/`` and all of them, animated, to ``images/output.gif``.
-The functions stand in the order in which the data passes through them.
+`run` is the whole way of the data; below it the functions stand in the order in which
+it calls them.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
 
+if sys.version_info < (3, 10):  # noqa: UP036 - else it ends in a TypeError below
+    sys.exit("error: this program needs Python 3.10 or newer")
 if __name__ == "__main__":
-
-    def end_on_signals(end: Callable[[int], object]) -> None:
-        """Let Ctrl-C or a kill end the run quietly, with the usual status."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda number, frame: end(128 + number))
-
-    # At once: an exception would be mangled by the libraries that load below.
-    end_on_signals(os._exit)
+    # Until `main` runs, end at once: the libraries would mangle an exception.
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
     # Products as small as ours gain nothing from more threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -32,11 +27,12 @@ import struct
 import time
 import warnings
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import cv2
 import numpy as np
@@ -54,38 +50,21 @@ SMALLEST_FONT = 12  # pixels; anything smaller cannot be read
 CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
 
 
-class UnusableError(Exception):
-    """A file or folder that cannot be used; its text is the user's ``error:`` line."""
-
-    def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(printable(f"{path}: {reason}"))
-
-
-@contextmanager
-def blaming(path: Path | str) -> Iterator[None]:
-    """Turn an error of the operating system into the user's line about this path."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or "the system gives no reason"
-        raise UnusableError(path, reason) from error
-
-
 def main() -> int:
     """Run the program and return its exit status."""
-    if sys.stderr is None:  # closed; argparse and print would turn to stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        sys.stderr = os.fdopen(2, "w")
+    replace_closed_stderr()
     arguments = parse_arguments()
     try:
-        run(arguments.path, arguments.ks, arguments.seed, arguments.output)
+        run(**vars(arguments))
     except UnusableError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}", sys.stderr), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
-def run(path: Path, ks: list[int], seed: int, output: Path) -> None:
+def run(path: Path, ks: list[int], seed: int, output: Path, show_palette: bool) -> None:
     """Segment the image at `path` once per k and write the frames and their GIF."""
     start = time.perf_counter()
     folder, gif = output / "segmented-images", output / "output.gif"
@@ -93,33 +72,49 @@ def run(path: Path, ks: list[int], seed: int, output: Path) -> None:
     image = read_image(path)
     colours, counts, colour_of_pixel = distinct_colours(image)
     points = Points(colours, sample_weight=counts)
+    font = choose_font(image.shape[1::-1], [f"k={k}" for k in ks])
     make_folder(folder)
+    if len(colours) < max(ks):
+        say(
+            f"{counted(len(colours), 'colour')} in all: from k={len(colours)} on, the "
+            "frames are the image itself (shrunk, and on white where transparent)"
+        )
 
     frames = []
     for k in ks:
-        model = KMeans(k=min(k, len(points)), seed=seed).fit(points)
+        model = KMeans(k=min(k, len(colours)), seed=seed).fit(points)
         palette = np.rint(model.centroids).astype(np.uint8)
-        frame = paint(palette, model.labels[colour_of_pixel].reshape(image.shape[:2]))
+        labels = model.labels[colour_of_pixel].reshape(image.shape[:2])
+        frame = paint(palette, labels)
         decibels = psnr(image, frame)
-        draw_label(frame, f"k={k}", first_colour=len(palette))
-        write_whole(folder / f"k_{k}.jpg", encode_jpeg(frame))
-        say(f"k_{k}.jpg".ljust(9), f"{model.n_iter:4d} iterations {decibels:6.2f} dB")
+        if font:
+            draw_label(frame, f"k={k}", font, first_colour=len(palette))
+        name = f"k_{k}.jpg"
+        write_whole(folder / name, encode_jpeg(frame))
+        say(f"{name:9} {model.n_iter:4d} iterations {decibels:6.2f} dB")
+        if show_palette:
+            for colour, share in zip(*rank_colours(palette, labels), strict=True):
+                say(f"  #{colour.tobytes().hex()} {100 * share:5.1f} %")
         frames.append(frame)
 
     encoded = encode_gif(frames)
     write_whole(gif, encoded)
     remove_other_frames(folder, ks, kept=path)
-    seconds = time.perf_counter() - start
-    noun = "frame" if len(frames) == 1 else "frames"
-    size = f"{len(frames)} {noun}, {len(encoded) / 1000:.1f} kB"
-    say(f"{gif}: {size}, made in {seconds:.2f} s")
+    size = f"{counted(len(frames), 'frame')}, {len(encoded) / 1000:.1f} kB"
+    say(f"{gif}: {size}, made in {time.perf_counter() - start:.2f} s")
+
+
+# The command line
 
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line; a wrong one ends the program with status 2."""
     parser = argparse.ArgumentParser(
+        usage="%(prog)s [--path IMAGE] [--ks K ...] [--seed N] [--output DIR] "
+        "[--palette]",
         description="Segment an image by colour with k-means and show how it comes "
-        "back as k grows."
+        f"back as k grows. It is shrunk to at most {MAX_SIZE} pixels a side.",
+        epilog="example: python main.py --path photo.jpg --ks 2 4 8 --output results",
     )
     parser.add_argument(
         "--path",
@@ -134,44 +129,74 @@ def parse_arguments() -> argparse.Namespace:
         nargs="+",
         metavar="K",
         default=DEFAULT_KS,
-        help=f"numbers of clusters, one frame each, 1 to {MAX_K} "
-        f"(default: {' '.join(map(str, DEFAULT_KS))})",
+        help=f"numbers of clusters, 1 to {MAX_K} "
+        f"(default: {len(DEFAULT_KS)} from {min(DEFAULT_KS)} to {max(DEFAULT_KS)})",
     )
     parser.add_argument(
         "--seed",
         type=seed_number,
         metavar="N",
         default=0,
-        help="seed of the random start: same seed, same pictures (default: 0)",
+        help="seed of the random start (default: %(default)s)",
     )
     parser.add_argument(
         "--output",
-        type=file_path,
+        type=folder_path,
         metavar="DIR",
         default=Path("images"),
-        help="folder for segmented-images/ and output.gif (default: %(default)s)",
+        help="the folder for the results (default: %(default)s)",
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--palette",
+        action="store_true",
+        dest="show_palette",
+        help="print each frame's colours and their shares",
+    )
+    arguments, strays = parser.parse_known_args()
+    if strays:
+        parser.error(
+            f"unrecognized arguments: {printable(' '.join(strays), sys.stderr)}; the "
+            "image is given as --path IMAGE, in quotes if there are spaces in its name"
+        )
+    return arguments
 
 
 def file_path(text: str) -> Path:
-    """Parse ``--path`` or ``--output``; empty, as an unset variable is, is no place."""
+    """Parse ``--path``; an empty one, as of a variable that is not set, is no place."""
     if text:
         return Path(text)
     raise argparse.ArgumentTypeError("is empty")
 
 
+def folder_path(text: str) -> Path:
+    """Parse ``--output``, and tell who names the picture they expect there."""
+    folder = file_path(text)
+    if folder.suffix and folder.suffix.lower() in Image.registered_extensions():
+        with suppress(OSError):  # no such name can be asked about, nor made
+            if folder.is_dir():
+                return folder
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names a picture; give a folder, where output.gif is to be made"
+        )
+    return folder
+
+
 def cluster_number(text: str) -> int:
     """Parse one of the ``--ks``."""
-    if text.isdecimal() and 1 <= int(text) <= MAX_K:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_K}")
+    with suppress(ValueError):  # as from a number of 5,000 digits
+        if text.isdecimal() and 1 <= int(text) <= MAX_K:
+            return int(text)
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a number from 1 to {MAX_K} "
+        "(several are given as --ks 2 4 8, the image as --path IMAGE)"
+    )
 
 
 def seed_number(text: str) -> int:
     """Parse ``--seed``."""
-    if text.isdecimal():
-        return int(text)
+    with suppress(ValueError):
+        if text.isdecimal():
+            return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
 
 
@@ -218,10 +243,6 @@ NOT_AN_IMAGE = (
 )
 
 
-class RefusedError(Exception):
-    """A picture that is not read; its text is the reason, in words."""
-
-
 def read_image(path: Path) -> np.ndarray:
     """Read an image file of any kind and size.
 
@@ -243,12 +264,7 @@ def read_image(path: Path) -> np.ndarray:
     """
     with blaming(path), open_file(path) as file, silence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            return decode_despite_metadata(file)
-        except RefusedError as refused:
-            raise UnusableError(path, str(refused)) from None
-        except MemoryError:
-            raise UnusableError(path, "needs more memory than there is") from None
+        return decode_despite_metadata(file)
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -261,11 +277,11 @@ def open_file(path: Path) -> BinaryIO:
         ("device", Path.is_block_device),
     ]:
         if is_such(path):
-            raise UnusableError(path, f"is a {noun}, not an image file")
+            raise RefusedError(f"is a {noun}, not an image file")
     file = path.open("rb")
     if not file.peek(1):
         file.close()
-        raise UnusableError(path, "is empty")
+        raise RefusedError("is empty")
     return file
 
 
@@ -409,13 +425,13 @@ def refuse_costly(image: Image.Image, file: BinaryIO) -> None:
 
 def count_scans(content: bytes) -> int:
     """Count the scans of a JPEG, but not those of what is attached or embedded."""
-    scans, place = 0, 2
-    while marker := re.compile(b"\xff[\xc0-\xcf\xd9-\xfe]").search(content, place):
-        if marker[0] == b"\xff\xd9":  # the end
-            break
+    markers = re.compile(b"\xff[\xc0-\xcf\xd9-\xfe]")
+    scans = 0
+    marker = markers.search(content, 2)
+    while marker and marker[0] != b"\xff\xd9":  # the end
         scans += marker[0] == b"\xff\xda"
         length = int.from_bytes(content[marker.end() : marker.end() + 2], "big")
-        place = marker.end() + length
+        marker = markers.search(content, marker.end() + length)
     return scans
 
 
@@ -598,7 +614,302 @@ def turn_upright(pixels: np.ndarray, info: dict) -> np.ndarray:
     return np.asarray(image)
 
 
-# Reading a file whose metadata is damaged
+# Segmenting
+
+
+def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the colours of an image, so that equal pixels are clustered only once.
+
+    Weighted by how often each occurs they pose the same k-means problem as the
+    pixels, several times smaller (Celebi, "Improving the Performance of K-Means for
+    Color Quantization", 2011).
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, 3), uint8
+
+    Returns
+    -------
+    colours : ndarray of shape (n, 3), uint8
+    counts : ndarray of shape (n,), int
+        How many pixels have each colour.
+    colour_of_pixel : ndarray of shape (height * width,), int
+        For each pixel, row by row, the index of its colour.
+
+    """
+    red, green, blue = image.reshape(-1, 3).T.astype(np.int32)
+    packed, colour_of_pixel, counts = np.unique(
+        red << 16 | green << 8 | blue, return_inverse=True, return_counts=True
+    )
+    colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1)
+    return colours.astype(np.uint8), counts, colour_of_pixel
+
+
+def paint(palette: np.ndarray, labels: np.ndarray) -> Image.Image:
+    """Make the indexed image whose pixels have the palette colours of their labels.
+
+    Parameters
+    ----------
+    palette : ndarray of shape (k, 3), uint8
+    labels : ndarray of shape (height, width), int
+
+    Returns
+    -------
+    Image
+        Mode "P": the k colours of the palette, then LABEL_COLOURS.
+
+    """
+    frame = Image.fromarray(labels.astype(np.uint8)).convert("P")
+    frame.putpalette(np.vstack([palette, LABEL_COLOURS]).astype(np.uint8).tobytes())
+    return frame
+
+
+def psnr(image: np.ndarray, frame: Image.Image) -> float:
+    """Tell how close a frame, not yet labelled, is to the image.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, 3), uint8
+    frame : Image
+        Mode "P", of the same size.
+
+    Returns
+    -------
+    float
+        Peak signal-to-noise ratio in dB, infinite where there is no difference.
+
+    """
+    painted = np.asarray(frame.convert("RGB"))
+    error = cv2.norm(image, painted, cv2.NORM_L2SQR) / image.size
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def rank_colours(
+    palette: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order the colours of a frame by how much of it they cover.
+
+    Parameters
+    ----------
+    palette : ndarray of shape (k, 3), uint8
+    labels : ndarray of shape (height, width), int
+
+    Returns
+    -------
+    colours : ndarray of shape (k, 3), uint8
+        The largest share first; of equal ones, the darker red, green or blue.
+    shares : ndarray of shape (k,), float
+        They add up to 1.
+
+    """
+    counts = np.bincount(labels.ravel(), minlength=len(palette))
+    red, green, blue = palette.T
+    order = np.lexsort((blue, green, red, -counts))
+    return palette[order], counts[order] / labels.size
+
+
+# The label
+
+
+def choose_font(
+    size: tuple[int, int], labels: list[str]
+) -> ImageFont.FreeTypeFont | None:
+    """Choose the largest font in which all labels of a run fit, so that all have one.
+
+    Parameters
+    ----------
+    size : (width, height)
+        Of the frames, in pixels.
+    labels : list of str
+
+    Returns
+    -------
+    FreeTypeFont or None
+        None where no font that can be read is small enough.
+
+    """
+    width, height = size
+    for pixels in range(max(CLEAR_FONT, min(size) // 10), SMALLEST_FONT - 1, -1):
+        font = ImageFont.load_default(pixels)
+        boxes = [label_box(label, font, width, height) for label in labels]
+        if all(left >= 1 and bottom <= height / 3 for left, _, _, bottom in boxes):
+            return font
+    return None
+
+
+def label_box(
+    text: str, font: ImageFont.FreeTypeFont, width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Tell where a label goes, centred at the top: left, top, right and bottom."""
+    left, top, right, bottom = font.getbbox(text, "1", stroke_width=edge_width(font))
+    x = (width - (right - left)) // 2
+    y = max(2, min(width, height) // 40)
+    return x, y, x + right - left, y + bottom - top
+
+
+def edge_width(font: ImageFont.FreeTypeFont) -> int:
+    """Tell how wide the dark edge of the letters is, in pixels."""
+    return max(1, font.size // 12)
+
+
+def draw_label(
+    frame: Image.Image, text: str, font: ImageFont.FreeTypeFont, first_colour: int
+) -> None:
+    """Draw a label on an indexed frame.
+
+    Parameters
+    ----------
+    frame : Image
+        Mode "P", drawn upon.
+    text : str
+    font : FreeTypeFont
+    first_colour : int
+        Where LABEL_COLOURS begin in the frame's palette.
+
+    """
+    edge = edge_width(font)
+    left, top, _, _ = font.getbbox(text, "1", stroke_width=edge)
+    x, y, _, _ = label_box(text, font, *frame.size)
+    draw = ImageDraw.Draw(frame)
+    draw.fontmode = "1"  # no smoothing: it would need more colours
+    draw.text(
+        (x - left, y - top),
+        text,
+        font=font,
+        fill=first_colour,
+        stroke_width=edge,
+        stroke_fill=first_colour + 1,
+    )
+
+
+# Writing
+
+
+def encode_jpeg(frame: Image.Image) -> bytes:
+    """Encode a frame at high quality, its colours not subsampled (4:4:4)."""
+    buffer = BytesIO()
+    frame.convert("RGB").save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def encode_gif(frames: list[Image.Image]) -> bytes:
+    """Assemble indexed frames, exactly as they are, into an endless animation.
+
+    Each becomes a block of its own with its own palette. ``Image.save`` would merge
+    two equal frames into one.
+    """
+    blocks, _ = GifImagePlugin.getheader(frames[0], info={"loop": 0})
+    for frame in frames:
+        blocks += GifImagePlugin.getdata(
+            frame, duration=FRAME_MILLISECONDS, include_color_table=True
+        )
+    return b"".join(blocks) + b";"
+
+
+def refuse_to_replace(path: Path, results: list[Path]) -> None:
+    """Make sure that no result would take the place of the input, also by a link."""
+    for result in results:
+        with suppress(OSError):  # one of them is not there, or cannot be used anyway
+            if result.samefile(path):
+                with blaming(path):
+                    raise RefusedError(
+                        f"{result} would replace it; choose another --output"
+                    )
+
+
+def make_folder(folder: Path) -> None:
+    """Make sure that a folder exists."""
+    with blaming(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise RefusedError("a file is in the place of this folder") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is never seen half written: beside it, then renamed."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with blaming(path):
+            temporary.write_bytes(data)
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_other_frames(folder: Path, ks: list[int], kept: Path) -> None:
+    """Remove the frames of earlier runs: each ``k_<number>.jpg`` not of these ks.
+
+    A frame that is the file `kept`, the input, stays.
+    """
+    written = {f"k_{k}.jpg" for k in ks}
+    for path in folder.glob("k_*.jpg"):
+        earlier = re.fullmatch(r"k_[1-9][0-9]*\.jpg", path.name) and path.is_file()
+        if earlier and path.name not in written:
+            with blaming(path):
+                if not path.samefile(kept):
+                    path.unlink(missing_ok=True)
+
+
+# Words
+
+
+class RefusedError(Exception):
+    """Something that cannot be used; its text says why, in words."""
+
+
+class UnusableError(Exception):
+    """The same with its name: the text is the user's ``error:`` line."""
+
+
+@contextmanager
+def blaming(path: Path | str) -> Iterator[None]:
+    """Turn what goes wrong into the user's line about this path."""
+    try:
+        yield
+    except RefusedError as error:
+        raise UnusableError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise UnusableError(f"{path}: needs more memory than there is") from error
+    except OSError as error:
+        reason = error.strerror or "the system gives no reason"
+        raise UnusableError(f"{path}: {reason}") from error
+
+
+def say(line: str) -> None:
+    """Print a line at once; end quietly when nobody reads on, as in ``| head -1``."""
+    try:
+        print(printable(line, sys.stdout), flush=True)
+    except OSError as error:
+        # Else Python would try to print the rest, and complain, once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows knows no EPIPE
+            sys.exit(141)
+        with blaming("standard output"):
+            raise
+
+
+def printable(text: str, stream: TextIO | None) -> str:
+    """Escape what would break a line or what the stream cannot show."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def counted(number: int, noun: str) -> str:
+    """Put a number before its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def replace_closed_stderr() -> None:
+    """Open stderr if it is closed: argparse and print would turn to stdout instead."""
+    if sys.stderr is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = os.fdopen(2, "w")
+
+
+# Reading a file whose metadata is damaged, as `decode_despite_metadata` does
 
 
 def without_metadata(file: BinaryIO) -> BinaryIO | None:
@@ -702,198 +1013,9 @@ def tiff_without_metadata(content: bytes) -> bytes:
     return content[:page] + bare + content[page + len(bare) :]
 
 
-# Segmenting, and writing the pictures
-
-
-def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the colours of an image, so that equal pixels are clustered only once.
-
-    Weighted by how often each occurs they pose the same k-means problem as the
-    pixels, several times smaller (Celebi, "Improving the Performance of K-Means for
-    Color Quantization", 2011).
-
-    Parameters
-    ----------
-    image : ndarray of shape (height, width, 3), uint8
-
-    Returns
-    -------
-    colours : ndarray of shape (n, 3), uint8
-    counts : ndarray of shape (n,), int
-        How many pixels have each colour.
-    colour_of_pixel : ndarray of shape (height * width,), int
-        For each pixel, row by row, the index of its colour.
-
-    """
-    red, green, blue = image.reshape(-1, 3).T.astype(np.int32)
-    packed, colour_of_pixel, counts = np.unique(
-        red << 16 | green << 8 | blue, return_inverse=True, return_counts=True
-    )
-    colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1)
-    return colours.astype(np.uint8), counts, colour_of_pixel
-
-
-def paint(palette: np.ndarray, labels: np.ndarray) -> Image.Image:
-    """Make the indexed image whose pixels have the palette colours of their labels.
-
-    Parameters
-    ----------
-    palette : ndarray of shape (k, 3), uint8
-    labels : ndarray of shape (height, width), int
-
-    Returns
-    -------
-    Image
-        Mode "P": the k colours of the palette, then LABEL_COLOURS.
-
-    """
-    frame = Image.fromarray(labels.astype(np.uint8)).convert("P")
-    frame.putpalette(np.vstack([palette, LABEL_COLOURS]).astype(np.uint8).tobytes())
-    return frame
-
-
-def psnr(image: np.ndarray, frame: Image.Image) -> float:
-    """Tell how close a frame, not yet labelled, is to the image.
-
-    Parameters
-    ----------
-    image : ndarray of shape (height, width, 3), uint8
-    frame : Image
-        Mode "P", of the same size.
-
-    Returns
-    -------
-    float
-        Peak signal-to-noise ratio in dB, infinite where there is no difference.
-
-    """
-    painted = np.asarray(frame.convert("RGB"))
-    error = cv2.norm(image, painted, cv2.NORM_L2SQR) / image.size
-    return 10 * math.log10(255**2 / error) if error else math.inf
-
-
-def draw_label(frame: Image.Image, text: str, first_colour: int) -> None:
-    """Draw the text at the top of an indexed frame, unless it cannot be read there.
-
-    Parameters
-    ----------
-    frame : Image
-        Mode "P", drawn upon.
-    text : str
-    first_colour : int
-        Where LABEL_COLOURS begin in the frame's palette.
-
-    """
-    shortest = min(frame.size)
-    size = max(SMALLEST_FONT, min(CLEAR_FONT, shortest * 3 // 10), shortest // 10)
-    font = ImageFont.load_default(size)
-    edge = max(1, size // 12)
-    draw = ImageDraw.Draw(frame)
-    draw.fontmode = "1"  # no smoothing: it would need more colours
-    left, top, right, bottom = draw.textbbox((0, 0), text, font, stroke_width=edge)
-    x = (frame.width - (right - left)) // 2
-    y = max(2, shortest // 40)
-    if x >= 1 and y + bottom - top <= frame.height // 2:
-        draw.text(
-            (x - left, y - top),
-            text,
-            font=font,
-            fill=first_colour,
-            stroke_width=edge,
-            stroke_fill=first_colour + 1,
-        )
-
-
-def encode_jpeg(frame: Image.Image) -> bytes:
-    """Encode a frame at high quality, its colours not subsampled (4:4:4)."""
-    buffer = BytesIO()
-    frame.convert("RGB").save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
-
-
-def encode_gif(frames: list[Image.Image]) -> bytes:
-    """Assemble indexed frames, exactly as they are, into an endless animation.
-
-    Each becomes a block of its own with its own palette. ``Image.save`` would merge
-    two equal frames into one.
-    """
-    blocks, _ = GifImagePlugin.getheader(frames[0], info={"loop": 0})
-    for frame in frames:
-        blocks += GifImagePlugin.getdata(
-            frame, duration=FRAME_MILLISECONDS, include_color_table=True
-        )
-    return b"".join(blocks) + b";"
-
-
-def refuse_to_replace(path: Path, results: list[Path]) -> None:
-    """Make sure that no result would take the place of the input, also by a link."""
-    for result in results:
-        with suppress(OSError):  # one of them is not there, or cannot be used anyway
-            if result.samefile(path):
-                reason = f"is where the result {result} goes; choose another --output"
-                raise UnusableError(path, reason)
-
-
-def make_folder(folder: Path) -> None:
-    """Make sure that a folder exists."""
-    with blaming(folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            reason = "a file is in the place of this folder"
-            raise UnusableError(folder, reason) from None
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is never seen half written: beside it, then renamed."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with blaming(path):
-            temporary.write_bytes(data)
-            temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def remove_other_frames(folder: Path, ks: list[int], kept: Path) -> None:
-    """Remove the frames of earlier runs: each ``k_<number>.jpg`` not of these ks.
-
-    A frame that is the file `kept`, the input, stays.
-    """
-    written = {f"k_{k}.jpg" for k in ks}
-    for path in folder.glob("k_*.jpg"):
-        earlier = re.fullmatch(r"k_[1-9][0-9]*\.jpg", path.name) and path.is_file()
-        if earlier and path.name not in written:
-            with blaming(path):
-                if not path.samefile(kept):
-                    path.unlink(missing_ok=True)
-
-
-def say(*words: str) -> None:
-    """Print a line at once; end quietly when nobody reads on, as in ``| head -1``."""
-    try:
-        print(printable(" ".join(words)), flush=True)
-    except OSError as error:
-        # Else Python would try to print the rest, and complain, once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows knows no EPIPE
-            sys.exit(141)
-        with blaming("standard output"):
-            raise
-
-
-def printable(text: str) -> str:
-    """Escape what would break a line or what the console cannot show."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
 if __name__ == "__main__":
-    end_on_signals(sys.exit)  # an exception, so that a temporary file is cleared away
-    try:
-        status = main()
-    finally:
-        end_on_signals(os._exit)  # an exception is noisy while Python shuts down
+    # An exception again: no temporary file is left behind.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    status = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done but Python's own end
     sys.exit(status)
