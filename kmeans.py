@@ -3,28 +3,28 @@
 The steps of the textbook, and where each of them is taken:
 
 - choose k centroids: `find_start`
-- assign every point to its nearest centroid: `Clusters.assign`
+- assign every point to its nearest centroid: `Clusters.assign` (plainly: `nearest`)
 - update every centroid to the mean of its points: `Clusters.means`
 - repeat until they stand still: `lloyd`
 
 `KMeans` is what a caller sees and `lloyd` is the algorithm: whoever has read so far has
-understood k-means and may stop. All that follows is there to do the same in less time:
-how points are kept assigned, how the nearest centroid is found, where the search
-begins, and how points are prepared. Nothing here knows of images: a colour is a point.
-
-Inside, points are stored as (d, n), one row per coordinate, because NumPy is at its
-best along long rows, and centroids as (k, d).
+understood k-means and may stop. What follows does the same in less time, and from a
+better start: how the points are kept assigned, how the nearest centroid is found, where
+the search begins, and how points are prepared. Nothing here knows of images: a colour
+is a point.
 """
 
 from __future__ import annotations
 
 import math
 from functools import cached_property
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 EPSILON = np.finfo(np.float32).eps  # a float32 is rounded by half of it at most
+TINY = np.finfo(np.float32).tiny  # and has fewer digits below this
 
 
 class KMeans:
@@ -61,11 +61,11 @@ class KMeans:
 
     Notes
     -----
-    The result is one of Lloyd's algorithm (S. P. Lloyd, "Least squares quantization in
-    PCM", 1982), whatever is done to get there sooner: one more plain iteration moves no
-    centroid by more than `tol` (unless `max_iter` has been reached), every label is
-    that of the nearest centroid, and no cluster is empty. Points that differ by less
-    than double precision can tell, beside the spread of the data, count as equal.
+    The result is a fixed point of Lloyd's algorithm (S. P. Lloyd, "Least squares
+    quantization in PCM", 1982): one more plain iteration moves no centroid by more than
+    `tol` (unless `max_iter` has been reached), every label is that of the nearest
+    centroid, and no cluster is empty. All of it holds to the rounding of doubles of the
+    size of the data's spread.
 
     Examples
     --------
@@ -85,8 +85,9 @@ class KMeans:
     ) -> None:
         check_whole("k", k, least=1)
         check_whole("max_iter", max_iter, least=1)
-        check_whole("seed", 0 if seed is None else seed, least=0)
-        if not 0 <= tol < np.inf:
+        if seed is not None:
+            check_whole("seed", seed, least=0)
+        if not isinstance(tol, Real) or not 0 <= tol < np.inf:
             raise ValueError(f"tol must be a number, 0 or more: {tol!r}")
         self.k = k
         self.tol = tol
@@ -110,17 +111,17 @@ class KMeans:
         ------
         ValueError
             If the data or the weights are wrong, as in `Points`, if `Points` come with
-            weights, or if there are fewer points than k (of weight 0: none).
+            weights, or if fewer than k points have a weight.
 
         """
         if isinstance(data, Points) and sample_weight is not None:
             raise ValueError("Points have their weights: give Points sample_weight")
         points = data if isinstance(data, Points) else Points(data, sample_weight)
-        counted = len(points.weights)
-        if counted < self.k:
-            raise ValueError(f"{counted} points cannot make {self.k} clusters")
+        n = len(points.weights)
+        if n < self.k:
+            raise ValueError(f"{n} points cannot make {self.k} clusters")
         start = find_start(points, self.k, np.random.default_rng(self.seed))
-        tol = self.tol / points.unit
+        tol = max(self.tol / points.unit, np.finfo(float).eps)  # less is rounding
         clusters, self.n_iter = lloyd(points, start, tol, self.max_iter)
         self.centroids = clusters.centroids * points.unit + points.origin
         self.labels = np.empty(len(points), np.intp)
@@ -166,31 +167,29 @@ class KMeans:
 
 
 def lloyd(
-    points: Points, centroids: np.ndarray, tol: float, max_iter: int
+    points: Cloud, centroids: np.ndarray, tol: float, max_iter: int
 ) -> tuple[Clusters, int]:
     """Move every centroid to the mean of its points until they all stand still.
 
-    They do when none would move further than `tol`. Until then the steps are
-    accelerated; the last one is plain, so that centroids that have settled are the
-    means of their points and not only close to them.
+    Still means that none would move further than `tol`. The steps are accelerated but
+    for the first, which is the roughest (beyond its means lie worse optima, by 0.1 %),
+    and the last, so that the centroids end as means and not only close to them.
 
     Returns the clusters and the number of iterations.
     """
     clusters = Clusters(points, centroids)
-    step = clusters.means() - clusters.centroids
-    plain = True  # whether the step leads to the means, and no further
+    step, plain = np.zeros_like(centroids), False
     for n_iter in range(1, max_iter + 1):
-        clusters.assign(clusters.centroids + step)
-        if not clusters.weights.all():
-            clusters.refill()
-            step = np.zeros_like(clusters.centroids)
         shift = clusters.means() - clusters.centroids
-        settled = lengths(shift).max() <= tol
-        if settled and plain:
-            return clusters, n_iter
-        plain = settled
+        still = lengths(shift).max() <= tol
+        if still and plain:
+            break
+        plain = still or n_iter == 1
         step = shift if plain else accelerated(shift, step, clusters.weights)
-    return clusters, max_iter
+        clusters.assign(clusters.centroids + step)
+        if clusters.refill():
+            step = np.zeros_like(clusters.centroids)  # others now: no momentum to keep
+    return clusters, n_iter
 
 
 def accelerated(
@@ -201,8 +200,8 @@ def accelerated(
     A heavy ball (B. T. Polyak, "Some methods of speeding up the convergence of
     iteration methods", 1964), stopped where it would roll uphill (B. O'Donoghue and
     E. Candes, "Adaptive restart for accelerated gradient schemes", 2015). The factors
-    decide on time alone, and little: with 1.2 to 1.7 and 0.75 to 0.85 photos take up to
-    a tenth longer.
+    decide on time alone, and little: any of 1.2 to 1.7 with any of 0.75 to 0.85 takes
+    at most a tenth longer on photos.
 
     `shift` leads from the centroids to the means, (k, d); times the weights of the
     clusters, (k,), it is the direction in which the inertia falls most.
@@ -229,7 +228,7 @@ class Clusters:
 
     """
 
-    def __init__(self, points: Points, centroids: np.ndarray) -> None:
+    def __init__(self, points: Cloud, centroids: np.ndarray) -> None:
         self.points = points
         self._assign_all(centroids)
         self.refill()
@@ -248,8 +247,8 @@ class Clusters:
         """Move to these centroids and give every point the nearest one's label."""
         moves = lengths(centroids - self.centroids)
         self.centroids = centroids
-        # A margin shrinks at most by the moves of its own centroid and of another. None
-        # is longer than the reach; an EPSILON of either covers the rounding.
+        # A margin shrinks by the moves of its own centroid and of one other at most. An
+        # EPSILON covers their rounding and a margin's, which is never above the reach.
         reach = self.points.radius + lengths(centroids).max()
         used = (1 + EPSILON) * (moves + largest_other(moves)) + EPSILON * reach
         self.margins -= used.astype(np.float32).take(self.labels)
@@ -257,25 +256,29 @@ class Clusters:
         lifted = self.points.lifted.take(stale, axis=1)
         labels, self.margins[stale] = self._nearest(stale, lifted)
         changed = labels != self.labels[stale]
-        self._hand_over(stale[changed], labels[changed])
+        self._relabel(stale[changed], labels[changed])
 
     def means(self) -> np.ndarray:
         """Return the weighted mean of each cluster, (k, d)."""
         return (self.sums / self.weights).T
 
-    def refill(self) -> None:
+    def refill(self) -> bool:
         """Put each centroid that has no points where `choose` would put a new one.
 
-        There are fewer centroids afterwards where it finds nothing left to choose.
+        There are fewer centroids afterwards where that finds nothing left to choose.
+        Returns whether any had no points.
         """
+        refilled = False
         while not self.weights.all():
             kept = self.centroids[self.weights > 0]
             missing = len(self.centroids) - len(kept)
-            rng = np.random.default_rng(0)
-            added = choose(self.points, missing, rng, self.squared_distances())
+            rng = np.random.default_rng(missing)  # too seldom needed to ask for a seed
+            added = choose(self.points, missing, rng, self.squared_errors())
             self._assign_all(np.vstack([kept, added]))
+            refilled = True
+        return refilled
 
-    def squared_distances(self) -> np.ndarray:
+    def squared_errors(self) -> np.ndarray:
         """Return the squared distance of each point to its centroid, (n,)."""
         difference = self.centroids.T.take(self.labels, axis=1)
         difference -= self.points.x
@@ -283,30 +286,30 @@ class Clusters:
 
     def inertia(self) -> float:
         """Return the weighted sum of squared distances to the nearest centroid."""
-        return float((self.points.weights * self.squared_distances()).sum())
+        return float((self.points.weights * self.squared_errors()).sum())
 
     def losses(self) -> np.ndarray:
         """Return by how much the inertia would grow without each centroid, (k,).
 
         Each of its points would go to the second nearest, were the others to stay.
         """
-        labels, margins = two_nearest(self.points.lifted, self.centroids)
-        growth = margins * (2 * np.sqrt(self.squared_distances()) + margins)
-        return np.bincount(labels, self.points.weights * growth, len(self.centroids))
+        _, margins = two_nearest(self.points.lifted, self.centroids)
+        growth = margins * (2 * np.sqrt(self.squared_errors()) + margins)
+        return np.bincount(self.labels, self.points.weights * growth)
 
     def _assign_all(self, centroids: np.ndarray) -> None:
         """Find all labels, margins and totals anew."""
         self.centroids = centroids
-        everything = np.arange(len(self.points.weights))
-        self.labels, self.margins = self._nearest(everything, self.points.lifted)
+        all_points = np.arange(len(self.points.weights))
+        self.labels, self.margins = self._nearest(all_points, self.points.lifted)
         self._sum_up()
 
     def _nearest(
         self, which: np.ndarray, lifted: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Find the labels and margins of these points, in double precision if need be.
+        """Find the labels and margins of these points, which come lifted.
 
-        Where single precision cannot tell the nearest, the margin is not above 0.
+        Where single precision cannot tell the nearest, double precision does.
         """
         labels, margins = two_nearest(lifted, self.centroids)
         doubtful = np.flatnonzero(margins <= 0)
@@ -314,13 +317,13 @@ class Clusters:
         labels[doubtful] = nearest(x, self.centroids)
         return labels, margins
 
-    def _hand_over(self, which: np.ndarray, labels: np.ndarray) -> None:
+    def _relabel(self, which: np.ndarray, labels: np.ndarray) -> None:
         """Give these points new labels."""
         x, weights = self.points.x.take(which, axis=1), self.points.weights[which]
         self._totals -= totals(x, weights, self.labels[which], len(self.centroids))
         self._totals += totals(x, weights, labels, len(self.centroids))
         self.labels[which] = labels
-        # In less than a millionth the rounding of what has left would begin to show.
+        # So light a cluster has 10 of a double's 16 digits, after what has left it.
         if self.weights.min() < 1e-6 * self.weights.sum():
             self._sum_up()
 
@@ -346,12 +349,10 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("kd,kd->k", vectors, vectors))
 
 
-def largest_other(values: np.ndarray) -> np.ndarray:
-    """Return for each value the largest among all others, itself if it is alone."""
-    others = np.full(len(values), values.max())
-    if len(values) > 1:
-        others[values.argmax()] = np.partition(values, -2)[-2]
-    return others
+def largest_other(lengths: np.ndarray) -> np.ndarray:
+    """Return for each length the largest among all others, 0 if there is none."""
+    second, first = np.sort(np.append(lengths, 0))[-2:]
+    return np.where(lengths == first, second, first)
 
 
 # The nearest centroid
@@ -379,7 +380,7 @@ def blocks(n: int, work: int) -> list[slice]:
     Half a million of them at a time: what comes out stays in the cache, and OpenBLAS
     does not split so small a product among threads, which would not pay.
     """
-    size = max(256, 2**19 // work)
+    size = max(1, 2**19 // work)
     return [slice(start, start + size) for start in range(0, n, size)]
 
 
@@ -402,10 +403,11 @@ def two_nearest(
     rows[:, :d] = -2 * centroids
     rows[:, d] = np.square(centroids).sum(axis=1)
     rows[:, d + 1] = 1
-    # The terms of a product add up to 2 (|c|^2 + |x|^2) at most, and each is rounded
-    # twice when lifted and up to d + 2 times when summed. It is doubled, since the
-    # bound is rounded, too.
-    error = 2 * (d + 4) * EPSILON * (rows[:, d].max() + lifted[-1].max(initial=0))
+    # Both factors of each term are rounded when lifted, their product and the sum up to
+    # d + 2 times; the terms add up to 2 (|c|^2 + |x|^2) at most. Doubled: this bound is
+    # rounded, too.
+    largest = rows[:, d].max() + lifted[-1].max(initial=0)
+    error = 2 * (d + 4) * EPSILON * largest + TINY
     rows[:, d] += error  # so that no product is below the true square
     labels = np.empty(n, np.intp)
     first, second = np.empty((2, n), np.float32)
@@ -414,8 +416,8 @@ def two_nearest(
         with np.errstate(invalid="ignore"):
             squares = rows @ lifted[:, part]
         labels[part], first[part], second[part] = smallest_two(squares)
-    # Up to 2 k EPSILON of either square is lost in `smallest_two`; the rest is for the
-    # rounding of these two lines.
+    # What the first may have lost in `smallest_two`, 2 k EPSILON of its square, is
+    # taken off the second, and as much again for the rounding of these two lines.
     second = np.maximum(second * (1 - 4 * k * EPSILON) - 2 * error, 0)
     return labels, np.sqrt(second) - np.sqrt(first)
 
@@ -427,10 +429,10 @@ def smallest_two(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     the number of the row, a minimum over integers finds both; NumPy is three times
     faster at that than at argmin.
 
-    The values, (k, n) float32 and not negative, are overwritten. Row, smallest and
-    second come as (n,) arrays. The two are too small by up to 2 k EPSILON of them, for
-    the bits they lend; of values closer than that either may count as the smaller. Of
-    a single row the second is infinite.
+    The values, (k, n) float32 and not below TINY, are overwritten. Row, smallest and
+    second come as (n,) arrays. The two are too small by up to 2 k EPSILON of them, as
+    the number of the row replaces their lowest bits; of values closer than that either
+    may count as the smaller. Of a single row the second is infinite.
     """
     k, n = values.shape
     row_bits = np.int32(2 ** (k - 1).bit_length() - 1)
@@ -447,30 +449,30 @@ def smallest_two(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 # Where the search begins
 
 
-def find_start(points: Points, k: int, rng: np.random.Generator) -> np.ndarray:
+def find_start(points: Cloud, k: int, rng: np.random.Generator) -> np.ndarray:
     """Find centroids close to the end of the search, on summaries of the points.
 
     On the coarsest one a good arrangement is searched for, and on finer ones it is
-    refined. Lloyd's algorithm on all points then has little left to do.
-
-    There are fewer than k only where there are fewer distinct points.
+    refined. Lloyd's algorithm on all points then has little left to do. There are fewer
+    than k centroids only where there are fewer distinct points.
     """
     coarsest, *finer = points.summaries(k)
     centroids = choose(coarsest, k, rng)
-    if len(centroids) < k:  # a sample may miss rare points
+    if len(centroids) < k:  # a sample may miss rare points, if there are as many at all
         return choose(points, k, rng)
-    # A thousandth of the spread: to be more exact than the summaries are is no use.
+    # A thousandth of the spread: to be finer than the summary itself is no use.
     squares = np.square(coarsest.x).sum(axis=0)
     tol = 0.001 * math.sqrt(np.average(squares, weights=coarsest.weights))
     centroids = exchange(coarsest, centroids, tol, rng)
     for summary in finer:
         # 100 iterations are seldom needed; where they do not do, it is only a start.
-        centroids = lloyd(summary, centroids, tol, max_iter=100)[0].centroids
+        clusters, _ = lloyd(summary, centroids, tol, max_iter=100)
+        centroids = clusters.centroids
     return centroids
 
 
 def choose(
-    points: Points,
+    points: Cloud,
     count: int,
     rng: np.random.Generator,
     closest: np.ndarray | float = 1e9,
@@ -490,10 +492,10 @@ def choose(
     draws = 2 + int(math.log(count))
     chosen = []
     while len(chosen) < count:
-        reached = np.cumsum(points.weights * closest)
-        if reached[-1] == 0:
+        chances = np.cumsum(points.weights * closest)
+        if chances[-1] == 0:
             break
-        drawn = reached.searchsorted((1 - rng.random(draws)) * reached[-1])
+        drawn = chances.searchsorted((1 - rng.random(draws)) * chances[-1])
         candidates = points.x[:, drawn].T
         distances = np.minimum(squared_distances(points.x, candidates), closest)
         best = np.einsum("dn,n->d", distances, points.weights).argmin()
@@ -503,7 +505,7 @@ def choose(
 
 
 def exchange(
-    points: Points, centroids: np.ndarray, tol: float, rng: np.random.Generator
+    points: Cloud, centroids: np.ndarray, tol: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Move centroids from where they are least missed to where they are needed most.
 
@@ -514,26 +516,103 @@ def exchange(
     """
     k = len(centroids)
     best, _ = lloyd(points, centroids, tol, max_iter=3)
-    count = k / 5  # a third or a tenth at first ends at worse optima, by 0.05 %
-    while count > 1 / 4:  # so one at a time is tried twice: it depends on the draw
-        added = choose(points, math.ceil(count), rng, best.squared_distances())
-        # After one iteration the added ones have not found their places: the wrong go.
-        grown, _ = lloyd(points, np.vstack([best.centroids, added]), tol, max_iter=2)
+    added = k / 5  # a third or a tenth at first ends at worse optima, by 0.05 %
+    while added > 1 / 4:  # so a single one is tried twice: much depends on the draw
+        new = choose(points, math.ceil(added), rng, best.squared_errors())
+        # After one iteration the new ones have not found their places: the wrong go.
+        grown, _ = lloyd(points, np.vstack([best.centroids, new]), tol, max_iter=2)
         kept = grown.losses().argsort()[-k:]
-        # Five iterations would tell a winner no better than three do.
+        # Two more iterations would not tell a winner better than these three do.
         rival, _ = lloyd(points, grown.centroids[kept], tol, max_iter=3)
         # Smaller gains are not worth another round: they take a tenth of the time.
         if rival.inertia() < 0.999 * best.inertia():
             best = rival
         else:
-            count /= 2
+            added /= 2
     return best.centroids
 
 
 # Points and their summaries
 
 
-class Points:
+class Cloud:
+    """Weighted points, ready to be clustered, and their summaries, made once.
+
+    Attributes
+    ----------
+    x : ndarray of shape (d, n), float64
+        One row per coordinate, because NumPy is at its best along long rows; none is
+        much above 1 in size.
+    weights : ndarray of shape (n,), float64
+        Above 0.
+
+    """
+
+    def __init__(self, x: np.ndarray, weights: np.ndarray) -> None:
+        self.x = x
+        self.weights = weights
+
+    @cached_property
+    def lifted(self) -> np.ndarray:
+        """The points as `two_nearest` wants them, (d + 2, n), float32."""
+        d, n = self.x.shape
+        lifted = np.empty((d + 2, n), np.float32)
+        lifted[:d] = self.x
+        lifted[d] = 1
+        lifted[d + 1] = np.einsum("dn,dn->n", self.x, self.x)
+        return lifted
+
+    @cached_property
+    def radius(self) -> float:
+        """The largest distance from the origin."""
+        return math.sqrt(self.lifted[-1].max())
+
+    def summaries(self, k: int) -> list[Cloud]:
+        """Return summaries with enough points for k clusters, ever finer.
+
+        They are the means of grid cells, 25 or more for each cluster (20 lead to worse
+        optima, 30 take longer). Where no grid serves, as in many dimensions, a sample
+        does; its points are no means, so that a few clusters want more of them.
+        """
+        enough = 25 * k
+        grids = [grid for grid in self._grids if len(grid.weights) >= enough]
+        return grids or [self._sample(max(enough, 4096))]
+
+    @cached_property
+    def _grids(self) -> list[Cloud]:
+        """Ever finer grids, up to 2**18 cells: the totals of more leave the cache.
+
+        One that does not at least halve the points would not save any time.
+        """
+        grids, grid = [], self
+        for bits in range(18 // len(self.x), 0, -1):
+            grid = grid._merged(bits)
+            if len(grid.weights) <= len(self.weights) // 2:
+                grids.insert(0, grid)
+        return grids
+
+    def _merged(self, bits: int) -> Cloud:
+        """Merge the points in each cell of a grid of 2**bits cells along each axis."""
+        low = self.x.min(axis=1)
+        # Flatter than this, beside coordinates of about 1, is a single cell.
+        span = np.maximum(self.x.max(axis=1) - low, 1e-9)
+        cell = np.zeros(len(self.weights), np.intp)
+        for row, start, length in zip(self.x, low, span, strict=True):
+            cell <<= bits
+            # A little less than all cells: the last one takes the largest, too.
+            cell |= ((row - start) * ((2**bits - 1e-6) / length)).astype(np.intp)
+        weights = np.bincount(cell, self.weights)
+        filled = np.flatnonzero(weights)
+        sums = [np.bincount(cell, self.weights * row)[filled] for row in self.x]
+        return Cloud(np.array(sums) / weights[filled], weights[filled])
+
+    def _sample(self, size: int) -> Cloud:
+        """Take some of the points, the same ones for all seeds."""
+        which = np.random.default_rng(0).permutation(len(self.weights))[:size]
+        return Cloud(self.x[:, which], self.weights[which])
+
+
+class Points(Cloud):
     """Weighted points, prepared once for any number of fits of any k and seed.
 
     Parameters
@@ -543,24 +622,20 @@ class Points:
     sample_weight : array-like of shape (n,), optional
         How often each point counts, 0 or more; once by default.
 
-    Attributes
-    ----------
-    counted : ndarray of shape (n,), bool
-        Whether a point has any weight; of the n points, m do.
-    x : ndarray of shape (d, m), float64
-        Those, centred and scaled, so that no coordinate exceeds 1, no square vanishes
-        and single precision goes as far as it can.
-    weights : ndarray of shape (m,), float64
-    weightless : ndarray of shape (n - m, d), float64
-        The others, as they came.
-    origin, unit : ndarray of shape (d,), float64, and float
-        The data that count are ``x.T * unit + origin``.
-
     Raises
     ------
     ValueError
         If there are no points, the shapes do not match, a number is not finite or above
         1e150, or the weights are negative or all 0.
+
+    Attributes
+    ----------
+    counted : ndarray of shape (n,), bool
+        Which points have a weight: those that are clustered.
+    weightless : ndarray of shape (m, d), float64
+        The others, as they came.
+    origin, unit : ndarray of shape (d,), float64, and float
+        The data that count are ``x.T * unit + origin``.
 
     Examples
     --------
@@ -578,86 +653,19 @@ class Points:
         weights = checked_weights(sample_weight, len(data))
         self.counted = weights > 0
         self.weightless = data[~self.counted]
-        self.weights = weights[self.counted]
-        self.x = data.T.compress(self.counted, axis=1)
-        # Typical of all, from some thousand of them, and exact where all are equal.
-        self.origin = np.median(self.x[:, :: 1 + len(self.weights) // 1000], axis=1)
-        self.x -= self.origin[:, None]
-        # A power of two costs no digit; nothing is divided by 0 or less than a number.
-        exponent = np.frexp(np.abs(self.x).max())[1]
+        x = data.T.compress(self.counted, axis=1)
+        # Typical of all, if not of many more than 1000, and exact where all are equal.
+        self.origin = np.median(x[:, :: 1 + x.shape[1] // 1000], axis=1)
+        x -= self.origin[:, None]
+        # A power of two costs no digit. Less than 2**-1000 cannot be divided by.
+        exponent = np.frexp(np.abs(x).max())[1]
         self.unit = math.ldexp(1, max(int(exponent), -1000))
-        self.x /= self.unit
-
-    @classmethod
-    def _summary(cls, x: np.ndarray, weights: np.ndarray) -> Points:
-        """Make points of what has been checked, centred and scaled already."""
-        points = cls.__new__(cls)
-        points.x = x
-        points.weights = weights
-        points.counted = weights > 0
-        return points
+        x /= self.unit
+        super().__init__(x, weights[self.counted])
 
     def __len__(self) -> int:
         """Return how many there are, with those of no weight."""
         return len(self.counted)
-
-    @cached_property
-    def lifted(self) -> np.ndarray:
-        """The points as `two_nearest` wants them, (d + 2, m), float32."""
-        d, m = self.x.shape
-        lifted = np.empty((d + 2, m), np.float32)
-        lifted[:d] = self.x
-        lifted[d] = 1
-        lifted[d + 1] = np.einsum("dn,dn->n", self.x, self.x)
-        return lifted
-
-    @cached_property
-    def radius(self) -> float:
-        """The largest distance from the origin."""
-        return math.sqrt(self.lifted[-1].max())
-
-    def summaries(self, k: int) -> list[Points]:
-        """Return summaries with enough points for k clusters, ever finer.
-
-        They are the means of grid cells, 25 or more for each cluster (20 lead to worse
-        optima, 30 take longer). Where no grid serves, as in many dimensions, a sample
-        does.
-        """
-        grids = [grid for grid in self._grids if len(grid) >= 25 * k]
-        return grids or [self._sample]
-
-    @cached_property
-    def _grids(self) -> list[Points]:
-        """Ever finer grids, up to 2**18 cells: the totals of more leave the cache.
-
-        One that does not at least halve the points would not save any time.
-        """
-        grids, grid = [], self
-        for bits in range(18 // len(self.x), 0, -1):
-            grid = grid._merged(bits)
-            if len(grid) <= len(self) // 2:
-                grids.insert(0, grid)
-        return grids
-
-    @cached_property
-    def _sample(self) -> Points:
-        """As many points as grids usually have that are searched with k = 100."""
-        which = np.random.default_rng(0).permutation(len(self.weights))[:4096]
-        return self._summary(self.x[:, which], self.weights[which])
-
-    def _merged(self, bits: int) -> Points:
-        """Merge the points in each cell of a grid of 2**bits cells along each axis."""
-        low = self.x.min(axis=1)
-        span = np.maximum(self.x.max(axis=1) - low, 1e-9)  # less is flat, beside the 1
-        cell = np.zeros(len(self.weights), np.intp)
-        for row, start, length in zip(self.x, low, span, strict=True):
-            cell <<= bits
-            # A little less than all cells: the last one takes the largest, too.
-            cell |= ((row - start) * ((2**bits - 1e-6) / length)).astype(np.intp)
-        weights = np.bincount(cell, self.weights)
-        filled = np.flatnonzero(weights)
-        sums = [np.bincount(cell, self.weights * row)[filled] for row in self.x]
-        return self._summary(np.array(sums) / weights[filled], weights[filled])
 
 
 # Checks
@@ -665,19 +673,20 @@ class Points:
 
 def check_whole(name: str, value: int, least: int) -> None:
     """Raise a ValueError unless the value is a whole number of at least this size."""
-    if not isinstance(value, int | np.integer) or value < least:
+    if not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be a whole number, {least} or more: {value!r}")
 
 
 def real_array(name: str, values: ArrayLike, ndim: int | None = None) -> np.ndarray:
     """Return the values as a float64 array, or raise a ValueError that says why not."""
-    values = np.asarray(values)
-    if np.iscomplexobj(values):
-        raise ValueError(f"{name} must be real numbers, not complex ones")
     try:
+        values = np.asarray(values)
+        if values.dtype.kind not in "biufO":
+            raise TypeError
         values = values.astype(float, copy=False)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} must be numbers, not {values.dtype}") from None
+        kind = getattr(values, "dtype", "rows of different lengths")
+        raise ValueError(f"{name} must be real numbers, not {kind}") from None
     if ndim is not None and values.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, not {values.ndim}")
     # The square of anything more has no room in a double. A NaN is not in between.

@@ -71,9 +71,9 @@ def true_labels_and_margins(points, centroids):
 
 
 def prepared(data, weights=None):
-    """Make Points of these very coordinates, not centred and scaled."""
+    """Make a cloud of these very coordinates, not centred and scaled."""
     weights = np.ones(len(data)) if weights is None else np.asarray(weights, float)
-    return Points._summary(np.asarray(data, float).T.copy(), weights)
+    return kmeans.Cloud(np.asarray(data, float).T.copy(), weights)
 
 
 # The result
@@ -256,8 +256,9 @@ def test_one_object_can_be_fitted_again():
 
 def test_a_summary_has_the_weight_and_the_mean_of_all_points():
     points = Points(COLOURS, COUNTS)
-    sizes = [len(summary) for summary in points.summaries(10)]
-    assert sizes == sorted(sizes) and 250 <= sizes[0] and sizes[-1] <= len(points) / 2
+    sizes = [len(summary.weights) for summary in points.summaries(10)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] >= 250 and sizes[-1] <= len(points) / 2
     for summary in points.summaries(10):
         assert summary.weights.sum() == COUNTS.sum()
         mean = summary.x @ summary.weights / summary.weights.sum()
@@ -316,6 +317,15 @@ def test_single_precision_never_claims_more_than_it_knows(k):
     assert (margins <= true_margins).all()
 
 
+def test_single_precision_knows_nothing_of_squares_that_vanish_in_it():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(2000, 3)) * 1e-22
+    labels, margins = kmeans.two_nearest(prepared(points).lifted, points[:8])
+    true_labels, true_margins = true_labels_and_margins(points, points[:8])
+    assert (labels == true_labels)[margins > 0].all()
+    assert (margins <= true_margins).all()
+
+
 @pytest.mark.parametrize("k", [2, 50, 200])
 def test_a_margin_is_never_more_than_the_true_one_far_from_the_centroids(k):
     rng = np.random.default_rng(k)
@@ -336,6 +346,13 @@ def test_the_smallest_two_of_a_column_are_found_to_a_few_bits(k):
     assert (second <= ordered[1]).all() and (second >= ordered[1] * most).all()
     clear = ordered[1] * most > ordered[0]
     assert clear.mean() > 0.99 and (row == values.argmin(axis=0))[clear].all()
+
+
+@pytest.mark.parametrize("k", [1, 50, 254, 5000])
+def test_points_are_looked_at_in_blocks_that_one_thread_computes(k):
+    parts = kmeans.blocks(10_000, 5 * k)
+    assert [i for part in parts for i in range(10_000)[part]] == list(range(10_000))
+    assert max(part.stop - part.start for part in parts) * 5 * k <= 2**19
 
 
 class FalselyAlarming(np.ndarray):
@@ -369,6 +386,7 @@ def test_a_false_alarm_of_the_linear_algebra_library_is_not_heard():
         (lambda: KMeans(2.5), "k must"),
         (lambda: KMeans(tol=-1), "tol must"),
         (lambda: KMeans(tol=np.nan), "tol must"),
+        (lambda: KMeans(tol="a"), "tol must"),
         (lambda: KMeans(max_iter=0), "max_iter must"),
         (lambda: KMeans(seed=-1), "seed must"),
         (lambda: KMeans(seed=0.5), "seed must"),
@@ -382,7 +400,8 @@ def test_a_false_alarm_of_the_linear_algebra_library_is_not_heard():
         (lambda: Points([[1, 2], [np.nan, 3]]), "finite"),
         (lambda: Points([[1, 2], [np.inf, 3]]), "finite"),
         (lambda: Points([[1j, 2], [3, 4]]), "complex"),
-        (lambda: Points([["a"], ["b"]]), "numbers"),
+        (lambda: Points([["1"], ["2"]]), "numbers"),
+        (lambda: Points([[1, 2], [3]]), "data must be real numbers"),
         (lambda: Points([[10**400], [2]]), "numbers"),
         (lambda: Points(np.eye(9), np.ones(4)), "4 weights"),
         (lambda: Points(np.eye(9), -np.ones(9)), "negative"),
