@@ -301,18 +301,14 @@ def silence() -> Iterator[None]:
 def decode_despite_metadata(file: BinaryIO) -> np.ndarray:
     """Decode a picture; if that fails, once more without its metadata."""
     refuse_long(file)
-    attempt = file
-    while attempt:
-        try:
-            return decode(attempt)
-        except (RefusedError, MemoryError):
-            raise
-        except Image.UnidentifiedImageError:
-            reason = NOT_AN_IMAGE
-        except Exception:  # whatever a decoder stumbles on in damaged data
-            reason = "cannot be decoded: it is damaged or not complete"
-        # Not earlier: as long as there is an error, it holds on to the pixels.
-        attempt = without_metadata(file) if attempt is file else None
+    try:
+        return decode(file)
+    except DamagedError as error:
+        reason = str(error)
+    # Not before the error has gone: it holds on to the pixels.
+    bare = without_metadata(file)
+    if bare:
+        return decode(bare)
     raise RefusedError(reason)
 
 
@@ -325,7 +321,7 @@ def decode(file: BinaryIO) -> np.ndarray:
     in the end, and changes nothing in what comes before.
     """
     Image.MAX_IMAGE_PIXELS = None  # `refuse_costly` knows better
-    with Image.open(file, formats=FORMATS) as image:
+    with naming_damage(), Image.open(file, formats=FORMATS) as image:
         refuse_unclear(image)
         refuse_costly(image, file)
         scale_transparent_colour(image)
@@ -341,6 +337,20 @@ def decode(file: BinaryIO) -> np.ndarray:
         picture = to_srgb(reduce(image, width, height), profile)
         pixels = resize_image(over_white(picture), MAX_SIZE, size)
         return turn_upright(pixels, image.info)
+
+
+@contextmanager
+def naming_damage() -> Iterator[None]:
+    """Turn whatever a decoder stumbles on in damaged data into a DamagedError."""
+    try:
+        yield
+    except (RefusedError, MemoryError):
+        raise
+    except Image.UnidentifiedImageError:
+        raise DamagedError(NOT_AN_IMAGE) from None
+    except Exception:
+        reason = "cannot be decoded: it is damaged or not complete"
+        raise DamagedError(reason) from None
 
 
 def refuse_long(file: BinaryIO) -> None:
@@ -857,6 +867,10 @@ def remove_other_frames(folder: Path, ks: list[int], kept: Path) -> None:
 
 class RefusedError(Exception):
     """Something that cannot be used; its text says why, in words."""
+
+
+class DamagedError(RefusedError):
+    """A picture that cannot be decoded, if only for its metadata."""
 
 
 class UnusableError(Exception):
