@@ -1,9 +1,148 @@
-"""What the tests share."""
+"""What the tests share: the sample, the program, and the pictures that it leaves."""
 
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
 import pytest
+from PIL import Image
+
+PROJECT = Path(__file__).resolve().parent.parent
+SAMPLE = PROJECT / "images" / "input-image.jpg"
+PROGRAM = [sys.executable, PROJECT / "main.py"]
+SECONDS = 60  # that a process may take; most need less than one
+NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """End a test that hangs: none takes longer than a few seconds."""
     for item in items:
-        item.add_marker(pytest.mark.timeout(120))
+        item.add_marker(pytest.mark.timeout(2 * SECONDS))
+
+
+@dataclass
+class Outcome:
+    """How a process ended: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+def gif_frames(path: Path) -> list[np.ndarray]:
+    """RGB pixels of every frame of an animation that shows all of them equally long."""
+    with Image.open(path) as gif:
+        frames = []
+        for i in range(gif.n_frames):
+            gif.seek(i)
+            assert gif.info["duration"] == 750 and gif.info["loop"] == 0
+            frames.append(np.asarray(gif.convert("RGB")))
+    return frames
+
+
+class Pictures:
+    """The pictures in an output folder, whoever made them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def files(self) -> dict[str, bytes]:
+        """Content of every file, by its path within the folder."""
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def jpeg_path(self, k: int) -> Path:
+        """Where the frame of k is."""
+        return self.folder / "segmented-images" / f"k_{k}.jpg"
+
+    def jpeg(self, k: int) -> np.ndarray:
+        """RGB pixels of k_<k>.jpg."""
+        with Image.open(self.jpeg_path(k)) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def gif(self) -> list[np.ndarray]:
+        """RGB pixels of every frame of the animation."""
+        return gif_frames(self.folder / "output.gif")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Pictures:
+    """Give what `run` and `start` leave in the folder that is their default."""
+    return Pictures(tmp_path / "images")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start the program, or another command, in an empty folder, and do not wait.
+
+    This is the only place where the tests start anything. What takes too long is
+    killed, which ends its pipes, too: so whoever reads from them or waits goes on.
+    Further keywords are variables of its environment.
+    """
+    with ExitStack() as stack:
+
+        def call(
+            *arguments: object,
+            command: Sequence = PROGRAM,
+            stdout: int | TextIO = subprocess.PIPE,
+            **variables: str,
+        ) -> subprocess.Popen:
+            process = subprocess.Popen(
+                [*command, *map(str, arguments)],
+                cwd=tmp_path,
+                env=os.environ | variables,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
+            alarm = threading.Timer(SECONDS, process.kill)
+            alarm.start()
+            stack.enter_context(process)  # closes its pipes and waits for its end
+            stack.callback(process.kill)
+            stack.callback(alarm.cancel)
+            return process
+
+        yield call
+
+
+@pytest.fixture
+def run(start: Callable[..., subprocess.Popen]) -> Callable[..., Outcome]:
+    """Start the program as `start` does, and wait for its end."""
+
+    def call(*arguments: object, **options: object) -> Outcome:
+        process = start(*arguments, **options)
+        out, err = process.communicate()
+        sys.stderr.write(err)  # pytest shows it where the test fails
+        return Outcome(process.returncode, out, err)
+
+    return call
+
+
+def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
+    """Write pixels with Pillow and return the path."""
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def decibels(a: np.ndarray, b: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of two pictures."""
+    error = np.square(a.astype(float) - b).mean()
+    return 10 * np.log10(255**2 / error) if error else np.inf
+
+
+def assert_one_error_line(outcome: Outcome, mention: object) -> None:
+    """Exit status 1 and nothing on stderr but one line that names the culprit."""
+    assert outcome.status == 1, outcome.err
+    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1
+    assert str(mention) in outcome.err

@@ -3,17 +3,16 @@
 # ruff: noqa: D103 - the name of a test says what it shows
 
 import doctest
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import kmeans
 import main
+from conftest import SAMPLE
 from kmeans import KMeans, Points
 
-SAMPLE = Path(__file__).resolve().parent.parent / "images" / "input-image.jpg"
-COLOURS, COUNTS, _ = main.distinct_colours(main.resize_image(main.read_image(SAMPLE)))
+COLOURS, COUNTS, _ = main.distinct_colours(main.read_image(SAMPLE))
 NORMAL = np.random.default_rng(0).normal(size=(3000, 3))
 OUTLIER = [[1e9, 0, 0]]
 DATA = {
