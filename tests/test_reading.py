@@ -55,16 +55,14 @@ def small_photo() -> np.ndarray:
         return np.asarray(image.resize((120, 90), Image.Resampling.BOX))
 
 
-def encoded(
-    ending: str, picture: Image.Image | None = None, **options: object
-) -> bytes:
+def encoded(form: str, picture: Image.Image | None = None, **options: object) -> bytes:
     """Return a picture, the sample if there is none, as a file's bytes."""
     buffer = io.BytesIO()
     picture = picture or Image.fromarray(small_photo())
     try:
-        picture.save(buffer, ending, **options)
-    except (KeyError, ValueError):
-        pytest.skip(f"this Pillow does not write {ending}")
+        picture.save(buffer, form, **options)
+    except KeyError:
+        pytest.skip(f"this Pillow does not write {form}")
     return buffer.getvalue()
 
 
@@ -212,15 +210,10 @@ def test_resizing_keeps_the_proportions_and_never_enlarges(height, width, wanted
 
 
 @pytest.mark.parametrize(
-    "ending", ["jpg", "png", "webp", "bmp", "tif", "gif", "avif", "ppm"]
+    "form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM"]
 )
-def test_it_reads(tmp_path, ending):
-    photo = small_photo()
-    try:
-        path = save(tmp_path / f"photo.{ending}", photo)
-    except (KeyError, ValueError):
-        pytest.skip(f"this Pillow does not write {ending}")
-    assert decibels(main.read_image(path), photo) > 24
+def test_it_reads(tmp_path, form):
+    assert decibels(read(encoded(form), tmp_path), small_photo()) > 24
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
@@ -295,7 +288,7 @@ def test_exif_turns_the_picture_upright(tmp_path, turn, size):
     assert decibels(shown, main.resize_image(np.asarray(photo))) > 30
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize(
     "entries, turned",
     [
@@ -310,23 +303,22 @@ def test_exif_turns_the_picture_upright(tmp_path, turn, size):
     ],
     ids=["no entries", "a wrong entry"],
 )
-def test_damaged_exif_does_not_spoil_the_picture(tmp_path, ending, entries, turned):
-    photo, path = small_photo(), tmp_path / f"photo.{ending}"
-    save(path, photo, exif=b"Exif\0\0" + entries, dpi=(72, 72), quality=95)
-    wanted = np.rot90(photo, -1) if turned else photo
-    assert decibels(main.read_image(path), wanted) > 30
+def test_damaged_exif_does_not_spoil_the_picture(tmp_path, form, entries, turned):
+    content = encoded(form, exif=b"Exif\0\0" + entries, dpi=(72, 72), quality=95)
+    wanted = np.rot90(small_photo(), -1) if turned else small_photo()
+    assert decibels(read(content, tmp_path), wanted) > 30
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_a_large_image_looks_like_its_full_resize(tmp_path, ending):
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_large_image_looks_like_its_full_resize(tmp_path, form):
     with Image.open(SAMPLE) as image:
         big = image.resize((3000, 2004), Image.Resampling.BICUBIC)
-    big.save(tmp_path / f"big.{ending}", quality=95, compress_level=1)
-    shown = main.read_image(tmp_path / f"big.{ending}")
+    content = encoded(form, big, quality=95, compress_level=1)
+    shown = read(content, tmp_path)
     assert decibels(shown, main.resize_image(np.asarray(big))) > 40
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
 @pytest.mark.parametrize(
     "size, wanted",
     [
@@ -336,9 +328,9 @@ def test_a_large_image_looks_like_its_full_resize(tmp_path, ending):
         ((501, 3), (500, 3)),
     ],
 )
-def test_the_size_is_that_of_the_original(tmp_path, size, wanted, ending):
-    Image.new("L", size).save(tmp_path / f"image.{ending}")
-    assert main.read_image(tmp_path / f"image.{ending}").shape[1::-1] == wanted
+def test_the_size_is_that_of_the_original(tmp_path, size, wanted, form):
+    content = encoded(form, Image.new("L", size))
+    assert read(content, tmp_path).shape[1::-1] == wanted
 
 
 @pytest.mark.parametrize("width", [2001, 8999, 9001])
@@ -378,11 +370,11 @@ def test_an_animation_gives_its_first_frame(tmp_path):
 
 
 @needs_profiles
-@pytest.mark.parametrize("ending", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("size", [(16, 16), (3001, 2001)], ids=["small", "large"])
-def test_a_profile_says_what_the_colours_are(tmp_path, ending, size):
+def test_a_profile_says_what_the_colours_are(tmp_path, form, size):
     picture = Image.new("RGB", size, RED)
-    content = encoded(ending, picture, icc_profile=swapping_profile(), quality=95)
+    content = encoded(form, picture, icc_profile=swapping_profile(), quality=95)
     assert np.abs(read(content, tmp_path) - np.array(GREEN)).max() <= 4
 
 
