@@ -106,6 +106,7 @@ def test_the_same_seed_gives_the_same_bytes(run, pictures):
         "--seed -1",
         "--seed x",
         f"--seed {'9' * 5000}",
+        f"--ks {'9' * 5000}",
         "--path",
         "--path=",
         "--output=",
@@ -115,7 +116,51 @@ def test_the_same_seed_gives_the_same_bytes(run, pictures):
 def test_wrong_arguments_end_with_status_2_and_the_usage(run, pictures, arguments):
     failed = run(*arguments.split())
     assert failed.status == 2 and not pictures.folder.exists()
-    assert failed.err.startswith("usage:") and "error:" in failed.err
+    assert failed.err.startswith("usage:") and failed.err.count("\n") == 2
+    assert "error:" in failed.err and "_number" not in failed.err
+
+
+@pytest.mark.parametrize(
+    "arguments, hint",
+    [
+        ("photo.jpg", "--path IMAGE"),
+        ("path photo.jpg", "--path IMAGE"),
+        ("--path my photo.jpg", "--path IMAGE"),
+        ("-p photo.jpg", "--path IMAGE"),
+        ("—path photo.jpg", "--path IMAGE"),
+        ("--ks 2 4 photo.jpg", "--path IMAGE"),
+        ("--ks 8,16", "--ks 2 4 8"),
+        ("--ks 2-10", "--ks 2 4 8"),
+        ("--output result.gif", "give a folder"),
+        ("--output a/B.JPEG", "give a folder"),
+    ],
+)
+def test_people_are_told_what_to_type(run, tmp_path, arguments, hint):
+    failed = run(*arguments.split())
+    assert failed.status == 2 and hint in failed.err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_results_may_go_into_a_folder_that_is_named_like_a_picture(run, tmp_path):
+    (tmp_path / "mine.gif").mkdir()
+    done = run("--path", SAMPLE, "--ks", 2, "--output", "mine.gif")
+    assert done.status == 0 and (tmp_path / "mine.gif" / "output.gif").exists()
+
+
+def test_the_help_fits_the_screen_and_has_an_example(run):
+    lines = run("--help", COLUMNS="80").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "at most 500 pixels" in " ".join(lines)
+    assert lines[-1].startswith("example: python main.py --path")
+
+
+def test_a_python_that_is_too_old_is_told_so(run):
+    as_if_old = (
+        "import runpy, sys; sys.version_info = (3, 9); "
+        "runpy.run_path(sys.argv[1], run_name='__main__')"
+    )
+    program = [sys.executable, "-c", as_if_old, PROJECT / "main.py"]
+    assert_one_error_line(run(command=program), "Python 3.10 or newer")
 
 
 def test_as_many_clusters_as_the_palette_holds_can_be_asked_for(
@@ -206,9 +251,14 @@ def test_the_example_repaints_its_image(run, tmp_path):
     example = re.search("```python\n(.*?)```", readme, re.DOTALL)[1]
     put_sample(tmp_path)
     done = run(command=[sys.executable, "-c", example], PYTHONPATH=str(PROJECT))
-    assert (done.status, done.out, done.err) == (0, "", "")
+    assert (done.status, done.err) == (0, "")
     with Image.open(tmp_path / "painted.png") as painted:
-        assert len(painted.getcolors()) == 8
+        pixels = painted.width * painted.height
+        wanted = {
+            f"#{bytes(colour).hex()} {count / pixels:.1%}"
+            for count, colour in painted.getcolors()
+        }
+    assert len(wanted) == 8 and set(done.out.splitlines()) == wanted
 
 
 # The pictures
@@ -240,7 +290,40 @@ def test_an_image_of_few_colours_comes_back_as_it_is(run, pictures, tmp_path):
     done = run("--path", save(tmp_path / "flag.png", flag))
     for frame in pictures.gif()[2:]:
         assert (frame[45:] == flag[45:]).all()
-    assert "inf dB" in done.out
+    first, *lines = done.out.splitlines()
+    assert first.startswith("3 colours in all: from k=3 on, the frames are the image")
+    assert [("inf dB" in line) for line in lines[:-1]] == [False] * 2 + [True] * 12
+
+
+def test_the_palette_tells_the_colours_of_a_frame_and_their_shares(
+    run, pictures, tmp_path
+):
+    tiny = NOISE[:12, :12]  # too small for a label, which would hide some
+    path = save(tmp_path / "tiny.png", tiny)
+    plain, done = (
+        run("--path", path, "--ks", 9, 144, *more) for more in ([], ["--palette"])
+    )
+    printed = [line for line in done.out.splitlines() if line.startswith("  ")]
+    wanted = []
+    for frame in pictures.gif():
+        ranked = sorted(
+            (-count, colour) for count, colour in Image.fromarray(frame).getcolors()
+        )
+        wanted += [
+            f"  #{bytes(colour).hex()} {-count / 1.44:5.1f} %"
+            for count, colour in ranked
+        ]
+    assert printed == wanted and len(wanted) == 9 + 144
+    rest = [line for line in done.out.splitlines() if line not in printed]
+    assert rest[:-1] == plain.out.splitlines()[:-1]
+
+
+def test_centroids_that_round_to_one_colour_are_two_entries_of_the_palette():
+    palette = np.array([[9, 9, 9], [1, 2, 3], [9, 9, 9], [1, 2, 2]], np.uint8)
+    labels = np.array([[0, 0, 0], [2, 2, 2], [1, 3, 0], [1, 3, 0]])
+    colours, shares = main.rank_colours(palette, labels)
+    assert colours.tolist() == [[9, 9, 9], [9, 9, 9], [1, 2, 2], [1, 2, 3]]
+    assert shares.tolist() == [5 / 12, 3 / 12, 2 / 12, 2 / 12]
 
 
 def test_the_printed_decibels_are_those_of_the_frame(run, pictures, tmp_path):
@@ -284,8 +367,21 @@ def test_the_label_fits_and_is_centred(run, pictures, tmp_path, height, width):
         rows, columns = np.nonzero((frame != 127).any(axis=2))
         assert columns.min() > 0 and columns.max() < width - 1
         assert abs(columns.min() + columns.max() - (width - 1)) <= 3
-        assert rows.min() > 0 and rows.max() < height / 2
+        assert rows.min() > 0 and rows.max() < height / 3
         assert rows.max() - rows.min() >= min(14, min(height, width) // 5)
+
+
+@pytest.mark.parametrize("width", [20, 28, 31, 34, 37, 40])
+def test_all_frames_have_a_label_or_none_has(run, pictures, tmp_path, width):
+    labelled = set()
+    for height in (width, 500):
+        grey = np.full((height, width, 3), 127, np.uint8)
+        run("--path", save(tmp_path / "in.png", grey), "--ks", 2, 50, 254)
+        frames = {bool((frame != 127).any()) for frame in pictures.gif()}
+        assert len(frames) == 1
+        labelled |= frames
+    if width in (20, 40):
+        assert labelled == {width == 40}
 
 
 # The files it leaves

@@ -561,8 +561,8 @@ def test_what_a_library_prints_about_damage_is_not_seen(tmp_path, capfd, compres
 @pytest.mark.parametrize(
     "name, error, reason",
     [
-        ("decode", MemoryError(), "needs more memory"),
-        ("decode", KeyError("x"), "is damaged or not complete"),
+        ("to_srgb", MemoryError(), "needs more memory"),
+        ("to_srgb", KeyError("x"), "is damaged or not complete"),
         ("silence", OSError(errno.EMFILE, "Too many open files"), "Too many open"),
         ("open_file", OSError(), "no reason"),
     ],
