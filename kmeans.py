@@ -280,9 +280,10 @@ class Clusters:
 
     def squared_errors(self) -> np.ndarray:
         """Return the squared distance of each point to its centroid, (n,)."""
-        difference = self.centroids.T.take(self.labels, axis=1)
-        difference -= self.points.x
-        return np.einsum("dn,dn->n", difference, difference)
+        errors = np.zeros(len(self.labels))
+        for row, coordinates in zip(self.points.x, self.centroids.T, strict=True):
+            errors += np.square(coordinates.take(self.labels) - row)
+        return errors
 
     def inertia(self) -> float:
         """Return the weighted sum of squared distances to the nearest centroid."""
@@ -340,8 +341,8 @@ def totals(
 
     The result has shape (1 + d, k).
     """
-    rows = [weights, *(weights * x)]
-    return np.array([np.bincount(labels, row, k) for row in rows])
+    sums = [np.bincount(labels, weights * row, k) for row in x]
+    return np.array([np.bincount(labels, weights, k), *sums])
 
 
 def lengths(vectors: np.ndarray) -> np.ndarray:
@@ -409,17 +410,17 @@ def two_nearest(
     largest = rows[:, d].max() + lifted[-1].max(initial=0)
     error = 2 * (d + 4) * EPSILON * largest + TINY
     rows[:, d] += error  # so that no product is below the true square
-    labels = np.empty(n, np.intp)
-    first, second = np.empty((2, n), np.float32)
+    labels, margins = np.empty(n, np.intp), np.empty(n, np.float32)
     for part in blocks(n, rows.size):
         # OpenBLAS raises false alarms: github.com/numpy/numpy/issues/24067
         with np.errstate(invalid="ignore"):
             squares = rows @ lifted[:, part]
-        labels[part], first[part], second[part] = smallest_two(squares)
-    # What the first may have lost in `smallest_two`, 2 k EPSILON of its square, is
-    # taken off the second, and as much again for the rounding of these two lines.
-    second = np.maximum(second * (1 - 4 * k * EPSILON) - 2 * error, 0)
-    return labels, np.sqrt(second) - np.sqrt(first)
+        labels[part], first, second = smallest_two(squares)
+        # What the first may have lost there, 2 k EPSILON of its square, is taken off
+        # the second, and as much again for the rounding of these two lines.
+        second = np.maximum(second * (1 - 4 * k * EPSILON) - 2 * error, 0)
+        margins[part] = np.sqrt(second) - np.sqrt(first)
+    return labels, margins
 
 
 def smallest_two(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
