@@ -849,17 +849,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def remove_other_frames(folder: Path, ks: list[int], kept: Path) -> None:
-    """Remove the frames of earlier runs: each ``k_<number>.jpg`` not of these ks.
-
-    A frame that is the file `kept`, the input, stays.
-    """
-    written = {f"k_{k}.jpg" for k in ks}
-    for path in folder.glob("k_*.jpg"):
-        earlier = re.fullmatch(r"k_[1-9][0-9]*\.jpg", path.name) and path.is_file()
-        if earlier and path.name not in written:
-            with blaming(path):
-                if not path.samefile(kept):
-                    path.unlink(missing_ok=True)
+    """Remove the frames that only earlier runs have made, but not the input, `kept`."""
+    for k in set(range(1, MAX_K + 1)) - set(ks):
+        path = folder / f"k_{k}.jpg"
+        with blaming(path):
+            if path.is_file() and not path.samefile(kept):
+                path.unlink(missing_ok=True)
 
 
 # Words

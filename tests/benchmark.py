@@ -198,9 +198,13 @@ def measure(command: list[str]) -> tuple[float, float]:
         "import os, subprocess, sys, time\n"
         "began = time.perf_counter()\n"
         "process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
-        "peak = os.wait4(process.pid, 0)[2].ru_maxrss if hasattr(os, 'wait4') else 0\n"
-        "process.wait()\n"
-        "print(time.perf_counter() - began, peak)"
+        "if hasattr(os, 'wait4'):\n"
+        "    _, status, usage = os.wait4(process.pid, 0)\n"
+        "    code, peak = os.waitstatus_to_exitcode(status), usage.ru_maxrss\n"
+        "else:\n"
+        "    code, peak = process.wait(), 0\n"
+        "print(time.perf_counter() - began, peak)\n"
+        "sys.exit(code)"
     )
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
@@ -261,7 +265,7 @@ if __name__ == "__main__":
     parser.add_argument("photos", nargs="*", type=Path, metavar="IMAGE")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    photos = [*default_photos(), *options.photos]
+    photos = [*default_photos(), *(photo.resolve() for photo in options.photos)]
 
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python "

@@ -400,6 +400,7 @@ def test_frames_of_earlier_runs_go_and_other_files_stay(run, pictures):
     (pictures.folder / "mine.txt").write_text("mine")
     (pictures.folder / "segmented-images" / "k_notes.jpg").write_text("mine")
     (pictures.folder / "segmented-images" / "k_08.jpg").write_text("mine")
+    (pictures.folder / "segmented-images" / "k_255.jpg").write_text("mine")
     pictures.jpeg_path(9).mkdir()
     done = run("--path", SAMPLE, "--ks", 4)
     kept = {
@@ -407,6 +408,7 @@ def test_frames_of_earlier_runs_go_and_other_files_stay(run, pictures):
         "output.gif",
         "segmented-images/k_notes.jpg",
         "segmented-images/k_08.jpg",
+        "segmented-images/k_255.jpg",
         "segmented-images/k_4.jpg",
     }
     assert set(pictures.files()) == kept and (done.status, done.err) == (0, "")
