@@ -2,8 +2,8 @@
 
 ``python main.py --path image.jpg`` writes one frame per number of clusters to
 ``images/segmented-images/`` and all of them, animated, to ``images/output.gif``.
-`run` is the whole way of the data; below it the functions stand in the order in which
-it calls them.
+`run` is the whole way of the data; below it stand its stations: the command line,
+reading, segmenting, the label, writing, and the words for what goes wrong.
 """
 
 import os
@@ -13,8 +13,9 @@ import sys
 if sys.version_info < (3, 10):  # noqa: UP036 - else it ends in a TypeError below
     sys.exit("error: this program needs Python 3.10 or newer")
 if __name__ == "__main__":
-    # Until `main` runs, end at once: the libraries would mangle an exception.
-    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        # Until `main` runs, end at once: the libraries would mangle an exception.
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
     # Products as small as ours gain nothing from more threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -30,9 +31,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from io import BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 import cv2
 import numpy as np
@@ -53,9 +54,8 @@ CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
 def main() -> int:
     """Run the program and return its exit status."""
     replace_closed_stderr()
-    arguments = parse_arguments()
     try:
-        run(**vars(arguments))
+        run(**vars(parse_arguments()))
     except UnusableError as error:
         print(printable(f"error: {error}", sys.stderr), file=sys.stderr)
         return 1
@@ -115,6 +115,7 @@ def parse_arguments() -> argparse.Namespace:
         description="Segment an image by colour with k-means and show how it comes "
         f"back as k grows. It is shrunk to at most {MAX_SIZE} pixels a side.",
         epilog="example: python main.py --path photo.jpg --ks 2 4 8 --output results",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--path",
@@ -214,10 +215,13 @@ ENOUGH = 2 * MAX_SIZE  # pixels of the longest side: twice the working size is e
 MAX_PIXELS = 250_000_000  # more than any camera makes; a larger claim is a trap
 MAX_MEMORY = 850 << 20  # bytes that decoding may take; the program needs 100 MiB more
 MAX_LENGTH = 250_000_000  # bytes of a file that is read as a whole
+MAX_TAGS = 64_000_000  # bytes of a TIFF before its pixels: Pillow 13 takes 9 for each
+MAX_SECONDS = 6  # of reading; from then on no more of the file is given out
 MAX_SCANS = 100  # of a JPEG: each takes time, however little it holds
 MAX_COMMENTS = 1000  # of a PPM in plain text: Pillow 13 moves all the rest for each
 SLOW_DECODERS = {"ppm", "ppm_plain", "bmp_rle"}  # Pillow's own that are not in C
 SLOW_DECODERS_PIXELS = 4_000_000
+WHOLE_DECODERS_BYTES = 16  # a pixel, of WebP and AVIF: they hold several copies
 MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # a pixel; else 4
 PIECE = 100  # pixels of the reduced picture that are made at a time
 TIFF_METADATA = {
@@ -267,7 +271,28 @@ def read_image(path: Path) -> np.ndarray:
         return decode_despite_metadata(file)
 
 
-def open_file(path: Path) -> BinaryIO:
+class GuardedFile(BufferedReader):
+    """A file that refuses to be read for too long, or too far before its pixels.
+
+    Pillow 13 reads metadata by loops in Python, some of them quadratic: 98 MB of EXIF
+    in a small JPEG took 36 s, a tag of 800 MB in a small TIFF 2.3 GiB.
+    """
+
+    def __init__(self, raw: FileIO | BytesIO) -> None:
+        super().__init__(raw)
+        self.end = time.perf_counter() + MAX_SECONDS
+        self.has_read, self.may_read = 0, math.inf  # bytes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file."""
+        if self.has_read > self.may_read or time.perf_counter() > self.end:
+            raise RefusedError("takes too much time or memory to read; save it anew")
+        content = super().read(size)
+        self.has_read += len(content)
+        return content
+
+
+def open_file(path: Path) -> GuardedFile:
     """Open a file, but nothing else: reading a pipe or a device may never end."""
     for noun, is_such in [
         ("folder", Path.is_dir),
@@ -278,7 +303,7 @@ def open_file(path: Path) -> BinaryIO:
     ]:
         if is_such(path):
             raise RefusedError(f"is a {noun}, not an image file")
-    file = path.open("rb")
+    file = GuardedFile(FileIO(path))
     if not file.peek(1):
         file.close()
         raise RefusedError("is empty")
@@ -298,7 +323,7 @@ def silence() -> Iterator[None]:
         os.close(stderr)
 
 
-def decode_despite_metadata(file: BinaryIO) -> np.ndarray:
+def decode_despite_metadata(file: GuardedFile) -> np.ndarray:
     """Decode a picture; if that fails, once more without its metadata."""
     refuse_long(file)
     try:
@@ -312,7 +337,7 @@ def decode_despite_metadata(file: BinaryIO) -> np.ndarray:
     raise RefusedError(reason)
 
 
-def decode(file: BinaryIO) -> np.ndarray:
+def decode(file: GuardedFile) -> np.ndarray:
     """Take an image file's bytes all the way to upright sRGB pixels of MAX_SIZE.
 
     Draft comes before load, as it tells the JPEG decoder what to skip. What is loaded
@@ -322,10 +347,11 @@ def decode(file: BinaryIO) -> np.ndarray:
     """
     Image.MAX_IMAGE_PIXELS = None  # `refuse_costly` knows better
     with naming_damage(), Image.open(file, formats=FORMATS) as image:
+        file.may_read = math.inf
         refuse_unclear(image)
         refuse_costly(image, file)
         scale_transparent_colour(image)
-        image.info.pop("xmp", None)  # load would look there for how to turn a TIFF
+        image.info.pop("xmp", None)  # else load lets it decide how to turn a TIFF
         size = image.size
         drafted = image.draft(None, enough(size))
         image.load()
@@ -335,7 +361,7 @@ def decode(file: BinaryIO) -> np.ndarray:
             width, height = size = image.size  # load has turned a TIFF upright
         profile = image.info.get("icc_profile")
         picture = to_srgb(reduce(image, width, height), profile)
-        pixels = resize_image(over_white(picture), MAX_SIZE, size)
+        pixels = resize_image(over_white(picture), MAX_SIZE, original=size)
         return turn_upright(pixels, image.info)
 
 
@@ -353,10 +379,12 @@ def naming_damage() -> Iterator[None]:
         raise DamagedError(reason) from None
 
 
-def refuse_long(file: BinaryIO) -> None:
+def refuse_long(file: GuardedFile) -> None:
     """Raise RefusedError for a file that would fill the memory by its length alone."""
     length = os.fstat(file.fileno()).st_size
     in_pieces = re.match(b"II|MM|BM|P[4-6]", file.peek(2))
+    if re.match(b"II|MM", file.peek(2)):
+        file.may_read = MAX_TAGS
     limit = MAX_LENGTH * (4 if in_pieces else 1)
     if length > limit:
         raise RefusedError(f"is a file of over {limit // 1_000_000} MB")
@@ -364,15 +392,15 @@ def refuse_long(file: BinaryIO) -> None:
 
 def refuse_unclear(image: Image.Image) -> None:
     """Raise RefusedError for numbers that Pillow might show in wrong colours."""
-    clear = True
     if image.format == "TIFF":
         page = image.tag_v2.get(Base.NewSubfileType, 0)
-        if page & ~2 or image.tag_v2.get(Base.SubfileType) == 2:
+        one_of_many = 2  # the only kind of page that is a full picture, besides 0
+        if page & ~one_of_many or image.tag_v2.get(Base.SubfileType) == 2:
             raise RefusedError("begins with a thumbnail; save its full picture alone")
-        clear = is_clear_tiff(image)
-    elif image.format == "PPM":  # not its floats, nor what only Pillow writes
-        clear = image.mode in ("1", "L", "I", "I;16", "RGB")
-    if not clear:
+    unclear_tiff = image.format == "TIFF" and not is_clear_tiff(image)
+    # Not the floats of a PPM, nor what only Pillow writes.
+    clear_ppm_modes = ("1", "L", "I", "I;16", "RGB")
+    if unclear_tiff or (image.format == "PPM" and image.mode not in clear_ppm_modes):
         raise RefusedError("has numbers of a kind not known here; save it as PNG")
 
 
@@ -386,8 +414,8 @@ def is_clear_tiff(image: Image.Image) -> bool:
     meaning = tags.get(Base.PhotometricInterpretation, 0)
     bits = set(tags.get(Base.BitsPerSample, (1,)))
     in_planes = tags.get(Base.PlanarConfiguration, 1) == 2
-    alpha_of_planes = set(tags.get(Base.ExtraSamples, ()))
-    clear_in_planes = bits == {8} and meaning in (1, 2, 3, 5) and alpha_of_planes <= {2}
+    extra_samples = set(tags.get(Base.ExtraSamples, ()))
+    clear_in_planes = bits == {8} and meaning in (1, 2, 3, 5) and extra_samples <= {2}
     palette = tags.get(Base.ColorMap, (0,))
     clear_chroma = tags.get(Base.YCbCrSubSampling) == (1, 1) and (
         compression != "raw" or image.mode == "YCbCr"  # Pillow 12.3 takes it for RGB
@@ -405,10 +433,11 @@ def is_clear_tiff(image: Image.Image) -> bool:
     )
 
 
-def refuse_costly(image: Image.Image, file: BinaryIO) -> None:
+def refuse_costly(image: Image.Image, file: GuardedFile) -> None:
     """Raise RefusedError for what would take over 1 GiB or 10 s, whatever it claims."""
     file.seek(0)
     decoder = image.tile[0][0] if image.tile else ""
+    memory = MAX_MEMORY - 3 * file.has_read  # metadata is copied up to three times
     scans = count_scans(file.read()) if decoder == "jpeg" else 1
     if scans > MAX_SCANS:
         raise RefusedError(f"has over {MAX_SCANS} scans; save it anew")
@@ -418,14 +447,14 @@ def refuse_costly(image: Image.Image, file: BinaryIO) -> None:
     if decoder in SLOW_DECODERS:
         limit = SLOW_DECODERS_PIXELS
     elif decoder == "jpeg":  # one of several scans is held as a whole
-        limit = MAX_MEMORY / (2 * image.layers if scans > 1 else 1)
+        limit = memory / (2 * image.layers if scans > 1 else 1)
     elif image.format in ("WEBP", "AVIF"):
-        limit = MAX_MEMORY / 16
+        limit = memory / WHOLE_DECODERS_BYTES
     elif image.format == "TIFF":
-        limit = MAX_MEMORY / tiff_bytes_per_pixel(image, decoder)
+        limit = memory / tiff_bytes_per_pixel(image, decoder)
     else:
-        limit = MAX_MEMORY / MODE_BYTES.get(image.mode, 4)
-    limit = min(limit, MAX_PIXELS)
+        limit = memory / MODE_BYTES.get(image.mode, 4)
+    limit = max(0, min(limit, MAX_PIXELS))
     pixels = image.width * image.height
     if pixels > limit:
         has, may_have = (f"{number / 1e6:.1f}" for number in (pixels, limit))
@@ -559,7 +588,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     plain = image.convert("RGBA" if has_alpha else "RGB")
     if not profile:
         return plain
-    with suppress(Exception):  # also of a Pillow without the library for profiles
+    try:
         from PIL import ImageCms  # here, as few files need it
 
         # Perceptual is what browsers use: a profile's tables for it are made for
@@ -574,7 +603,10 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         if has_alpha:
             colours.putalpha(image.getchannel("A"))
         return colours
-    return plain
+    except MemoryError:
+        raise
+    except Exception:  # also that of a Pillow without the library for profiles
+        return plain
 
 
 def over_white(image: Image.Image) -> np.ndarray:
@@ -618,7 +650,8 @@ def resize_image(
 def turn_upright(pixels: np.ndarray, info: dict) -> np.ndarray:
     """Turn a picture as its EXIF data, if sound, say how the camera was held."""
     image = Image.fromarray(pixels)
-    image.info = info
+    exif = ("exif", "Raw profile type exif")  # and no XMP, which may contradict it
+    image.info = {name: info[name] for name in exif if name in info}
     with suppress(Exception):
         ImageOps.exif_transpose(image, in_place=True)
     return np.asarray(image)
@@ -852,9 +885,10 @@ def remove_other_frames(folder: Path, ks: list[int], kept: Path) -> None:
     """Remove the frames that only earlier runs have made, but not the input, `kept`."""
     for k in set(range(1, MAX_K + 1)) - set(ks):
         path = folder / f"k_{k}.jpg"
-        with blaming(path):
+        # One of them may have gone by now: another run's frame, or the input.
+        with blaming(path), suppress(FileNotFoundError):
             if path.is_file() and not path.samefile(kept):
-                path.unlink(missing_ok=True)
+                path.unlink()
 
 
 # Words
@@ -921,7 +955,7 @@ def replace_closed_stderr() -> None:
 # Reading a file whose metadata is damaged, as `decode_despite_metadata` does
 
 
-def without_metadata(file: BinaryIO) -> BinaryIO | None:
+def without_metadata(file: GuardedFile) -> GuardedFile | None:
     """Return a file without what its picture does not need; None if all is needed.
 
     Pillow 13 refuses a picture for a wrong checksum in its comment, or a short
@@ -943,7 +977,7 @@ def without_metadata(file: BinaryIO) -> BinaryIO | None:
     else:
         parts = []
     bare = b"".join(parts)
-    return BytesIO(bare) if bare and bare != content else None
+    return GuardedFile(BytesIO(bare)) if bare and bare != content else None
 
 
 def png_chunks(content: bytes) -> Iterator[bytes]:
@@ -1023,8 +1057,9 @@ def tiff_without_metadata(content: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    # An exception again: no temporary file is left behind.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        # An exception again: no temporary file is left behind.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     status = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done but Python's own end
     sys.exit(status)

@@ -111,6 +111,7 @@ def test_the_same_seed_gives_the_same_bytes(run, pictures):
         "--path=",
         "--output=",
         "--nonsense",
+        "--p=abbreviated",
     ],
 )
 def test_wrong_arguments_end_with_status_2_and_the_usage(run, pictures, arguments):
@@ -519,6 +520,15 @@ def test_ctrl_c_ends_it_quietly(start, pictures):
     _, err = process.communicate()
     assert (process.returncode, err) == (130, "")
     assert_only_whole_pictures(pictures.folder)
+
+
+@needs_ctrl_c
+def test_ctrl_c_for_others_does_not_end_it_in_the_background(start):
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    process = start("--path", SAMPLE, command=[*ignoring, *PROGRAM])
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
 
 
 @needs_ctrl_c

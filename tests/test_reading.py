@@ -8,7 +8,6 @@ import os
 import re
 import struct
 import sys
-import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -286,6 +285,18 @@ def test_exif_turns_the_picture_upright(tmp_path, turn, size):
     exif[ExifTags.Base.Orientation] = ORIENTATIONS[turn]
     shown = read(encoded("JPEG", stored, exif=exif, quality=95), tmp_path)
     assert decibels(shown, main.resize_image(np.asarray(photo))) > 30
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_does_not_turn_the_picture(tmp_path, form):
+    xmp = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    content = encoded(form, xmp=xmp) if form in ("JPEG", "WEBP") else encoded(form)
+    if form == "PNG":
+        text = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+        content = content[:33] + text + content[33:]
+    elif form == "TIFF":
+        content = encoded(form, tiffinfo={ExifTags.Base.XMLPacket: xmp})
+    assert read(content, tmp_path).shape == (90, 120, 3)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
@@ -602,8 +613,14 @@ def test_decoders_that_only_pillow_knows_are_not_reached(tmp_path):
         read(b"PyRGBA 1 1 255\n" + bytes(4), tmp_path)
 
 
+def one_colour_webp(side: int) -> bytes:
+    """Return a lossless WebP of 34 bytes, whatever its size."""
+    size = struct.pack("<I", (side - 1) | (side - 1) << 14)
+    return b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/" + size + b"\7\x10\x11\xfd\x0fDD\xff\3"
+
+
 LARGE_CLAIMS = {
-    "webp": b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/\xb7\xfdm\x0f\7\x10\x11\xfd\x0fDD\xff\3",
+    "webp": one_colour_webp(7800),
     "grey and alpha": png(15_000, 15_000, 8, 4, b""),
     "deep colour and alpha": png(15_000, 15_000, 16, 6, b""),
     "grey": png(16_000, 16_000, 8, 0, b""),
@@ -617,10 +634,8 @@ LARGE_CLAIMS = {
 def test_what_would_cost_too_much_is_refused_with_the_size_that_it_may_have(
     tmp_path, name
 ):
-    began = time.perf_counter()
     with pytest.raises(main.UnusableError, match=r"has .* may have \d+\.\d"):
         read(LARGE_CLAIMS[name], tmp_path)
-    assert time.perf_counter() - began < 1
 
 
 def test_what_follows_a_jpeg_is_not_counted_as_its_scans(tmp_path):
@@ -638,6 +653,37 @@ def test_what_follows_a_jpeg_is_not_counted_as_its_scans(tmp_path):
 def test_what_would_take_too_long_is_refused(tmp_path, content, reason):
     with pytest.raises(main.UnusableError, match=reason):
         read(content, tmp_path)
+
+
+def long_metadata(kind: str) -> list[bytes | int]:
+    """Return a small picture in parts; a number is a hole of so many bytes."""
+    if kind == "segments":
+        picture = encoded("JPEG")
+        return [picture[:2], b"\xff\xef\0\2" * 1_000_000, picture[2:]]
+    if kind == "comment":
+        return [b"P6\n#", 20_000_000, b"\n9 9\n255\n" + bytes(243)]
+    if kind == "lines":
+        head = struct.pack(
+            "<2s3I3I2H6I", b"BM", 0, 0, 1078, 40, 4, 4, 1, 8, 1, *[0] * 5
+        )
+        return [head, 20_000_000]
+    tag = struct.pack("<2HII", 700, 1, 100_000_000, 8)  # XMP
+    page = struct.pack("<2sHIHHHII", b"II", 42, 100_000_008, 1, 256, 3, 1, 9)[:8]
+    return [page, 100_000_000, struct.pack("<H", 1) + tag + bytes(4)]
+
+
+@pytest.mark.parametrize("kind", ["segments", "comment", "lines", "tag"])
+def test_metadata_that_would_take_too_long_is_refused(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(main, "MAX_SECONDS", 0.2)
+    with (tmp_path / "long").open("wb") as file:
+        for part in long_metadata(kind):
+            if isinstance(part, int):
+                file.truncate(file.tell() + part)
+                file.seek(0, os.SEEK_END)
+            else:
+                file.write(part)
+    with pytest.raises(main.UnusableError, match="too much time or memory"):
+        main.read_image(tmp_path / "long")
 
 
 def test_a_file_too_long_to_be_read_as_a_whole_is_refused(tmp_path):
