@@ -619,8 +619,18 @@ def one_colour_webp(side: int) -> bytes:
     return b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/" + size + b"\7\x10\x11\xfd\x0fDD\xff\3"
 
 
+def large_progressive_jpeg(side: int) -> bytes:
+    """Return a JPEG that claims a size far beyond its pixels."""
+    content = bytearray(encoded("JPEG", progressive=True))
+    place = content.index(b"\xff\xc2") + 5
+    content[place : place + 4] = struct.pack(">2H", side, side)
+    return bytes(content)
+
+
 LARGE_CLAIMS = {
     "webp": one_colour_webp(7800),
+    "progressive": large_progressive_jpeg(14_000),
+    "turned": tiff(b"123", 12_000, 12_000, Orientation=[6]),
     "grey and alpha": png(15_000, 15_000, 8, 4, b""),
     "deep colour and alpha": png(15_000, 15_000, 16, 6, b""),
     "grey": png(16_000, 16_000, 8, 0, b""),
