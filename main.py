@@ -281,7 +281,9 @@ class GuardedFile(BufferedReader):
     def __init__(self, raw: FileIO | BytesIO) -> None:
         super().__init__(raw)
         self.end = time.perf_counter() + MAX_SECONDS
-        self.has_read, self.may_read = 0, math.inf  # bytes
+        is_tiff = re.match(b"II|MM", self.peek(2))
+        self.may_read = MAX_TAGS if is_tiff else math.inf  # bytes, before the pixels
+        self.has_read = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as any file."""
@@ -383,8 +385,6 @@ def refuse_long(file: GuardedFile) -> None:
     """Raise RefusedError for a file that would fill the memory by its length alone."""
     length = os.fstat(file.fileno()).st_size
     in_pieces = re.match(b"II|MM|BM|P[4-6]", file.peek(2))
-    if re.match(b"II|MM", file.peek(2)):
-        file.may_read = MAX_TAGS
     limit = MAX_LENGTH * (4 if in_pieces else 1)
     if length > limit:
         raise RefusedError(f"is a file of over {limit // 1_000_000} MB")
