@@ -172,7 +172,7 @@ def lloyd(
     """Move every centroid to the mean of its points until they all stand still.
 
     Still means that none would move further than `tol`. The steps are accelerated but
-    for the first, which is the roughest (beyond its means lie worse optima, by 0.1 %),
+    for the first, which is the roughest (beyond its means lie worse optima, by 0.05 %),
     and the last, so that the centroids end as means and not only close to them.
 
     Returns the clusters and the number of iterations.
