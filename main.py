@@ -215,7 +215,9 @@ ENOUGH = 2 * MAX_SIZE  # pixels of the longest side: twice the working size is e
 MAX_PIXELS = 250_000_000  # more than any camera makes; a larger claim is a trap
 MAX_MEMORY = 850 << 20  # bytes that decoding may take; the program needs 100 MiB more
 MAX_LENGTH = 250_000_000  # bytes of a file that is read as a whole
-MAX_TAGS = 64_000_000  # bytes of a TIFF before its pixels: Pillow 13 takes 9 for each
+# Bytes read of a TIFF before its pixels: Pillow 13 reads its tags twice, and may hold
+# 9 for each of theirs. Layers of Photoshop are such a tag.
+MAX_TAGS = 200_000_000
 MAX_SECONDS = 6  # of reading; from then on no more of the file is given out
 MAX_SCANS = 100  # of a JPEG: each takes time, however little it holds
 MAX_COMMENTS = 1000  # of a PPM in plain text: Pillow 13 moves all the rest for each
@@ -413,23 +415,32 @@ def is_clear_tiff(image: Image.Image) -> bool:
     compression = image.info["compression"]
     meaning = tags.get(Base.PhotometricInterpretation, 0)
     bits = set(tags.get(Base.BitsPerSample, (1,)))
-    in_planes = tags.get(Base.PlanarConfiguration, 1) == 2
-    extra_samples = set(tags.get(Base.ExtraSamples, ()))
-    clear_in_planes = bits == {8} and meaning in (1, 2, 3, 5) and extra_samples <= {2}
+    clear_numbers = (
+        len(bits) == 1
+        and bits <= CLEAR_TIFF_BITS.get(meaning, set())
+        and set(tags.get(Base.SampleFormat, (1,))) == {1}  # no signs, no floats
+    )
+    clear_planes = tags.get(Base.PlanarConfiguration, 1) != 2 or (
+        bits == {8}
+        and meaning in (1, 2, 3, 5)
+        and set(tags.get(Base.ExtraSamples, ())) <= {2}
+    )
     palette = tags.get(Base.ColorMap, (0,))
-    clear_chroma = tags.get(Base.YCbCrSubSampling) == (1, 1) and (
-        compression != "raw" or image.mode == "YCbCr"  # Pillow 12.3 takes it for RGB
+    # https://github.com/python-pillow/Pillow/issues/2157, in Pillow 13
+    clear_palette = max(palette) > 255 or not any(palette)
+    clear_inks = tags.get(Base.InkSet, 1) == 1  # cyan, magenta, yellow, black
+    clear_chroma = compression in ("jpeg", "tiff_jpeg") or (
+        tags.get(Base.YCbCrSubSampling) == (1, 1)
+        # Pillow 12.3 takes it for RGB.
+        and (compression != "raw" or image.mode == "YCbCr")
     )
     return (
         compression in CLEAR_TIFF_COMPRESSIONS
-        and len(bits) == 1
-        and bits <= CLEAR_TIFF_BITS.get(meaning, set())
-        and set(tags.get(Base.SampleFormat, (1,))) == {1}  # no signs, no floats
-        and tags.get(Base.InkSet, 1) == 1  # cyan, magenta, yellow, black
-        and (not in_planes or clear_in_planes)
-        # https://github.com/python-pillow/Pillow/issues/2157, in Pillow 13
-        and (max(palette) > 255 or not any(palette))
-        and (meaning != 6 or compression in ("jpeg", "tiff_jpeg") or clear_chroma)
+        and clear_numbers
+        and clear_planes
+        and clear_palette
+        and clear_inks
+        and (meaning != 6 or clear_chroma)
     )
 
 

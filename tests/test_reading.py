@@ -677,9 +677,9 @@ def long_metadata(kind: str) -> list[bytes | int]:
             "<2s3I3I2H6I", b"BM", 0, 0, 1078, 40, 4, 4, 1, 8, 1, *[0] * 5
         )
         return [head, 20_000_000]
-    tag = struct.pack("<2HII", 700, 1, 100_000_000, 8)  # XMP
-    page = struct.pack("<2sHIHHHII", b"II", 42, 100_000_008, 1, 256, 3, 1, 9)[:8]
-    return [page, 100_000_000, struct.pack("<H", 1) + tag + bytes(4)]
+    tag = struct.pack("<2HII", 700, 1, 210_000_000, 8)  # XMP
+    head = struct.pack("<2sHI", b"II", 42, 210_000_008)
+    return [head, 210_000_000, struct.pack("<H", 1) + tag + bytes(4)]
 
 
 @pytest.mark.parametrize("kind", ["segments", "comment", "lines", "tag"])
