@@ -350,10 +350,10 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("kd,kd->k", vectors, vectors))
 
 
-def largest_other(lengths: np.ndarray) -> np.ndarray:
-    """Return for each length the largest among all others, 0 if there is none."""
-    second, first = np.sort(np.append(lengths, 0))[-2:]
-    return np.where(lengths == first, second, first)
+def largest_other(moves: np.ndarray) -> np.ndarray:
+    """Return for each move the largest among all others, 0 if there is none."""
+    second, first = np.sort(np.append(moves, 0))[-2:]
+    return np.where(moves == first, second, first)
 
 
 # The nearest centroid
@@ -412,8 +412,8 @@ def two_nearest(
     rows[:, d] += error  # so that no product is below the true square
     labels, margins = np.empty(n, np.intp), np.empty(n, np.float32)
     for part in blocks(n, rows.size):
-        # OpenBLAS raises false alarms: github.com/numpy/numpy/issues/24067
-        with np.errstate(invalid="ignore"):
+        # BLAS raises false alarms: https://github.com/numpy/numpy/issues/24067
+        with np.errstate(all="ignore"):
             squares = rows @ lifted[:, part]
         labels[part], first, second = smallest_two(squares)
         # What the first may have lost there, 2 k EPSILON of its square, is taken off
