@@ -3,7 +3,8 @@
 ``python main.py --path image.jpg`` writes one frame per number of clusters to
 ``images/segmented-images/`` and all of them, animated, to ``images/output.gif``.
 `run` is the whole way of the data; below it stand its stations: the command line,
-reading, segmenting, the label, writing, and the words for what goes wrong.
+reading, segmenting, the label, writing, the words for what goes wrong, and what only
+damaged files need.
 """
 
 import os
@@ -68,7 +69,7 @@ def run(path: Path, ks: list[int], seed: int, output: Path, show_palette: bool) 
     """Segment the image at `path` once per k and write the frames and their GIF."""
     start = time.perf_counter()
     folder, gif = output / "segmented-images", output / "output.gif"
-    refuse_to_replace(path, [gif, *(folder / f"k_{k}.jpg" for k in ks)])
+    refuse_to_replace(path, [gif, *(frame_path(folder, k) for k in ks)])
     image = read_image(path)
     colours, counts, colour_of_pixel = distinct_colours(image)
     points = Points(colours, sample_weight=counts)
@@ -89,9 +90,9 @@ def run(path: Path, ks: list[int], seed: int, output: Path, show_palette: bool) 
         decibels = psnr(image, frame)
         if font:
             draw_label(frame, f"k={k}", font, first_colour=len(palette))
-        name = f"k_{k}.jpg"
-        write_whole(folder / name, encode_jpeg(frame))
-        say(f"{name:9} {model.n_iter:4d} iterations {decibels:6.2f} dB")
+        file = frame_path(folder, k)
+        write_whole(file, encode_jpeg(frame))
+        say(f"{file.name:9} {model.n_iter:4d} iterations {decibels:6.2f} dB")
         if show_palette:
             for colour, share in zip(*rank_colours(palette, labels), strict=True):
                 say(f"  #{colour.tobytes().hex()} {100 * share:5.1f} %")
@@ -399,10 +400,12 @@ def refuse_unclear(image: Image.Image) -> None:
         one_of_many = 2  # the only kind of page that is a full picture, besides 0
         if page & ~one_of_many or image.tag_v2.get(Base.SubfileType) == 2:
             raise RefusedError("begins with a thumbnail; save its full picture alone")
-    unclear_tiff = image.format == "TIFF" and not is_clear_tiff(image)
-    # Not the floats of a PPM, nor what only Pillow writes.
-    clear_ppm_modes = ("1", "L", "I", "I;16", "RGB")
-    if unclear_tiff or (image.format == "PPM" and image.mode not in clear_ppm_modes):
+        clear = is_clear_tiff(image)
+    elif image.format == "PPM":  # not its floats, nor what only Pillow writes
+        clear = image.mode in ("1", "L", "I", "I;16", "RGB")
+    else:
+        clear = True
+    if not clear:
         raise RefusedError("has numbers of a kind not known here; save it as PNG")
 
 
@@ -782,23 +785,22 @@ def choose_font(
         None where no font that can be read is small enough.
 
     """
-    width, height = size
     for pixels in range(max(CLEAR_FONT, min(size) // 10), SMALLEST_FONT - 1, -1):
         font = ImageFont.load_default(pixels)
-        boxes = [label_box(label, font, width, height) for label in labels]
-        if all(left >= 1 and bottom <= height / 3 for left, _, _, bottom in boxes):
+        if all(place_label(label, font, size)[1] for label in labels):
             return font
     return None
 
 
-def label_box(
-    text: str, font: ImageFont.FreeTypeFont, width: int, height: int
-) -> tuple[int, int, int, int]:
-    """Tell where a label goes, centred at the top: left, top, right and bottom."""
+def place_label(
+    text: str, font: ImageFont.FreeTypeFont, size: tuple[int, int]
+) -> tuple[tuple[int, int], bool]:
+    """Tell where to draw a label, centred at the top, and whether it fits there."""
+    width, height = size
     left, top, right, bottom = font.getbbox(text, "1", stroke_width=edge_width(font))
     x = (width - (right - left)) // 2
-    y = max(2, min(width, height) // 40)
-    return x, y, x + right - left, y + bottom - top
+    y = max(2, min(size) // 40)
+    return (x - left, y - top), x >= 1 and y + bottom - top <= height / 3
 
 
 def edge_width(font: ImageFont.FreeTypeFont) -> int:
@@ -821,17 +823,15 @@ def draw_label(
         Where LABEL_COLOURS begin in the frame's palette.
 
     """
-    edge = edge_width(font)
-    left, top, _, _ = font.getbbox(text, "1", stroke_width=edge)
-    x, y, _, _ = label_box(text, font, *frame.size)
+    place, _ = place_label(text, font, frame.size)
     draw = ImageDraw.Draw(frame)
     draw.fontmode = "1"  # no smoothing: it would need more colours
     draw.text(
-        (x - left, y - top),
+        place,
         text,
         font=font,
         fill=first_colour,
-        stroke_width=edge,
+        stroke_width=edge_width(font),
         stroke_fill=first_colour + 1,
     )
 
@@ -860,15 +860,22 @@ def encode_gif(frames: list[Image.Image]) -> bytes:
     return b"".join(blocks) + b";"
 
 
+def frame_path(folder: Path, k: int) -> Path:
+    """Tell where the frame of k goes."""
+    return folder / f"k_{k}.jpg"
+
+
 def refuse_to_replace(path: Path, results: list[Path]) -> None:
     """Make sure that no result would take the place of the input, also by a link."""
     for result in results:
+        replaces = False
         with suppress(OSError):  # one of them is not there, or cannot be used anyway
-            if result.samefile(path):
-                with blaming(path):
-                    raise RefusedError(
-                        f"{result} would replace it; choose another --output"
-                    )
+            replaces = result.samefile(path)
+        if replaces:
+            with blaming(path):
+                raise RefusedError(
+                    f"{result} would replace it; choose another --output"
+                )
 
 
 def make_folder(folder: Path) -> None:
@@ -895,7 +902,7 @@ def write_whole(path: Path, data: bytes) -> None:
 def remove_other_frames(folder: Path, ks: list[int], kept: Path) -> None:
     """Remove the frames that only earlier runs have made, but not the input, `kept`."""
     for k in set(range(1, MAX_K + 1)) - set(ks):
-        path = folder / f"k_{k}.jpg"
+        path = frame_path(folder, k)
         # One of them may have gone by now: another run's frame, or the input.
         with blaming(path), suppress(FileNotFoundError):
             if path.is_file() and not path.samefile(kept):
