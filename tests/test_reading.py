@@ -152,6 +152,37 @@ def tiff(pixels: bytes, width: int = 1, height: int = 1, **more: list[int]) -> b
     return head + pixels + number + entries + bytes(4) + rest
 
 
+def one_colour_webp(side: int) -> bytes:
+    """Return a lossless WebP of 34 bytes, whatever its size."""
+    size = struct.pack("<I", (side - 1) | (side - 1) << 14)
+    return b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/" + size + b"\7\x10\x11\xfd\x0fDD\xff\3"
+
+
+def large_progressive_jpeg(side: int) -> bytes:
+    """Return a JPEG that claims a size far beyond its pixels."""
+    content = bytearray(encoded("JPEG", progressive=True))
+    place = content.index(b"\xff\xc2") + 5
+    content[place : place + 4] = struct.pack(">2H", side, side)
+    return bytes(content)
+
+
+def long_metadata(kind: str) -> list[bytes | int]:
+    """Return a small picture in parts; a number is a hole of so many bytes."""
+    if kind == "segments":
+        picture = encoded("JPEG")
+        return [picture[:2], b"\xff\xef\0\2" * 1_000_000, picture[2:]]
+    if kind == "comment":
+        return [b"P6\n#", 20_000_000, b"\n9 9\n255\n" + bytes(243)]
+    if kind == "lines":
+        head = struct.pack(
+            "<2s3I3I2H6I", b"BM", 0, 0, 1078, 40, 4, 4, 1, 8, 1, *[0] * 5
+        )
+        return [head, 20_000_000]
+    tag = struct.pack("<2HII", 700, 1, 210_000_000, 8)  # XMP
+    head = struct.pack("<2sHI", b"II", 42, 210_000_008)
+    return [head, 210_000_000, struct.pack("<H", 1) + tag + bytes(4)]
+
+
 def icc_profile(space: bytes, connection: bytes, tag: str, content: bytes) -> bytes:
     """Return a small ICC profile of version 2, with one tag beside the white point."""
     d50 = struct.pack(">3I", 63190, 65536, 54061)
@@ -613,20 +644,6 @@ def test_decoders_that_only_pillow_knows_are_not_reached(tmp_path):
         read(b"PyRGBA 1 1 255\n" + bytes(4), tmp_path)
 
 
-def one_colour_webp(side: int) -> bytes:
-    """Return a lossless WebP of 34 bytes, whatever its size."""
-    size = struct.pack("<I", (side - 1) | (side - 1) << 14)
-    return b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/" + size + b"\7\x10\x11\xfd\x0fDD\xff\3"
-
-
-def large_progressive_jpeg(side: int) -> bytes:
-    """Return a JPEG that claims a size far beyond its pixels."""
-    content = bytearray(encoded("JPEG", progressive=True))
-    place = content.index(b"\xff\xc2") + 5
-    content[place : place + 4] = struct.pack(">2H", side, side)
-    return bytes(content)
-
-
 LARGE_CLAIMS = {
     "webp": one_colour_webp(7800),
     "progressive": large_progressive_jpeg(14_000),
@@ -663,23 +680,6 @@ def test_what_follows_a_jpeg_is_not_counted_as_its_scans(tmp_path):
 def test_what_would_take_too_long_is_refused(tmp_path, content, reason):
     with pytest.raises(main.UnusableError, match=reason):
         read(content, tmp_path)
-
-
-def long_metadata(kind: str) -> list[bytes | int]:
-    """Return a small picture in parts; a number is a hole of so many bytes."""
-    if kind == "segments":
-        picture = encoded("JPEG")
-        return [picture[:2], b"\xff\xef\0\2" * 1_000_000, picture[2:]]
-    if kind == "comment":
-        return [b"P6\n#", 20_000_000, b"\n9 9\n255\n" + bytes(243)]
-    if kind == "lines":
-        head = struct.pack(
-            "<2s3I3I2H6I", b"BM", 0, 0, 1078, 40, 4, 4, 1, 8, 1, *[0] * 5
-        )
-        return [head, 20_000_000]
-    tag = struct.pack("<2HII", 700, 1, 210_000_000, 8)  # XMP
-    head = struct.pack("<2sHI", b"II", 42, 210_000_008)
-    return [head, 210_000_000, struct.pack("<H", 1) + tag + bytes(4)]
 
 
 @pytest.mark.parametrize("kind", ["segments", "comment", "lines", "tag"])
