@@ -3,6 +3,8 @@
 # ruff: noqa: D103 - the name of a test says what it shows
 
 import doctest
+import re
+import textwrap
 
 import numpy as np
 import pytest
@@ -72,7 +74,7 @@ def true_labels_and_margins(points, centroids):
 def prepared(data, weights=None):
     """Make a cloud of these very coordinates, not centred and scaled."""
     weights = np.ones(len(data)) if weights is None else np.asarray(weights, float)
-    return kmeans.Cloud(np.asarray(data, float).T.copy(), weights)
+    return kmeans.WeightedPoints(np.asarray(data, float).T.copy(), weights)
 
 
 # The result
@@ -117,7 +119,7 @@ def test_well_separated_clusters_are_found_exactly():
 
 
 def test_the_end_is_a_plain_step_so_that_settled_clusters_have_their_means():
-    data = NORMAL + np.repeat(np.eye(3) * 4, 1000, axis=0)
+    data = NORMAL + np.repeat(np.eye(3) * 5, 1000, axis=0)
     for seed in range(5):
         model = KMeans(3, tol=0.05, seed=seed).fit(data)
         means = [data[model.labels == j].mean(axis=0) for j in range(3)]
@@ -186,6 +188,42 @@ def test_a_larger_tolerance_stops_sooner_and_none_at_all_still_stops():
     assert moved == pytest.approx(exact.centroids, abs=1e-9)
 
 
+def test_clusters_come_largest_first():
+    weights = np.random.default_rng(6).random(len(NORMAL))
+    for k in (2, 9, 40):
+        model = KMeans(k, seed=0).fit(NORMAL, weights)
+        assert (np.diff(np.bincount(model.labels, weights)) <= 0).all()
+
+
+def test_the_eight_lines_of_the_docstring_are_k_means():
+    code = re.search("::\n\n(.*?)\n\n[A-Z]", kmeans.__doc__, re.DOTALL)[1]
+    assert len(code.splitlines()) == 8
+    assert re.findall("# (.*)", code) == [
+        "choose",
+        "assign",
+        "update",
+        "stop",
+        "repeat",
+    ]
+    points = NORMAL + np.repeat(np.eye(3) * 9, [1200, 1000, 800], axis=0)
+    for seed in range(9):  # only some random starts lead to the three clumps
+        found = {"np": np, "points": points, "k": 3, "tol": 1e-9}
+        found["rng"] = np.random.default_rng(seed)
+        exec(textwrap.dedent(code), found)
+        model = KMeans(3, tol=1e-9, seed=seed).fit(points)
+        order = np.bincount(found["labels"], minlength=3).argsort()[::-1]
+        plain = found["centroids"][order]
+        if plain == pytest.approx(model.centroids, abs=1e-6):
+            break
+        _, means = plain_lloyd_step(points, plain, np.ones(len(points)))
+        assert means == pytest.approx(plain, abs=1e-6)  # it ended elsewhere, but ended
+    assert plain == pytest.approx(model.centroids, abs=1e-6)
+
+
+def test_the_models_repr_shows_its_parameters():
+    assert repr(KMeans(3, seed=7)) == "KMeans(k=3, tol=0.001, max_iter=500, seed=7)"
+
+
 # Weights
 
 
@@ -204,16 +242,23 @@ def test_weights_of_very_different_sizes_keep_the_promises():
         assert_fixed_point(model, NORMAL, weights)
 
 
-@pytest.mark.parametrize("far", [1e9, 1e150])
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1e149])
+def test_only_the_ratios_of_weights_count(size):
+    weights = np.random.default_rng(7).integers(1, 9, len(NORMAL))
+    wanted = KMeans(9, seed=0).fit(NORMAL, weights)
+    found = KMeans(9, seed=0).fit(NORMAL, weights * size)
+    assert found.centroids == pytest.approx(wanted.centroids, abs=1e-9)
+    assert found.inertia == pytest.approx(wanted.inertia * size)
+
+
+@pytest.mark.parametrize("far", [7, 1e9, 1e150])
 def test_a_point_without_weight_gets_a_label_and_changes_nothing(far):
     wanted = KMeans(6, seed=0).fit(NORMAL)
     data = np.vstack([[[far, 0, 0]], NORMAL])
     found = KMeans(6, seed=0).fit(data, np.arange(len(data)) > 0)
     assert (found.centroids == wanted.centroids).all()
     assert (found.labels[1:] == wanted.labels).all()
-    if far == 1e9:
-        nearest = np.linalg.norm(data[0] - found.centroids, axis=1).argmin()
-        assert found.labels[0] == nearest
+    assert (found.centroids[found.labels[0]] == found.predict(data[0])).all()
 
 
 def test_what_heavy_points_leave_behind_is_not_lost_in_rounding():
@@ -255,11 +300,11 @@ def test_one_object_can_be_fitted_again():
 
 def test_a_summary_has_the_weight_and_the_mean_of_all_points():
     points = Points(COLOURS, COUNTS)
-    sizes = [len(summary.weights) for summary in points.summaries(10)]
+    sizes = [len(summary) for summary in points.summaries(10)]
     assert sizes == sorted(sizes)
-    assert sizes[0] >= 250 and sizes[-1] <= len(points) / 2
+    assert sizes[0] >= 400 and sizes[-1] <= len(points) / 2
     for summary in points.summaries(10):
-        assert summary.weights.sum() == COUNTS.sum()
+        assert summary.weights.sum() * points.weight_unit == COUNTS.sum()
         mean = summary.x @ summary.weights / summary.weights.sum()
         assert mean == pytest.approx(points.x @ COUNTS / COUNTS.sum(), abs=1e-12)
 
@@ -269,7 +314,7 @@ def test_a_summary_has_the_weight_and_the_mean_of_all_points():
 
 def test_a_centroid_without_points_is_put_where_one_is_needed():
     start = np.vstack([NORMAL[:5], np.full((2, 3), 1e3)])
-    clusters = kmeans.Clusters(prepared(NORMAL), start)
+    clusters = kmeans.refilled(kmeans.Clusters(prepared(NORMAL), start))
     assert clusters.centroids.shape == start.shape and clusters.weights.all()
     assert len(np.unique(clusters.labels)) == len(start)
 
@@ -293,13 +338,38 @@ def test_many_small_moves_leave_every_label_the_nearest():
     assert clusters.sums == pytest.approx(afresh.sums, abs=1e-9)
 
 
-def test_a_loss_is_what_the_inertia_grows_by_without_a_centroid():
-    points, centroids = prepared(NORMAL), NORMAL[:9].copy()
-    clusters = kmeans.Clusters(points, centroids)
-    for j, loss in enumerate(clusters.losses()):
-        without = kmeans.Clusters(points, np.delete(centroids, j, axis=0))
-        growth = without.inertia() - clusters.inertia()
-        assert loss == pytest.approx(growth, rel=1e-3)
+def growth_without(clusters, j):
+    """Find how much the inertia grows where heirs of j take its points and move."""
+    points, weights = clusters.points.x.T, clusters.points.weights
+    others = np.delete(np.arange(len(clusters.centroids)), j)
+    orphans = np.flatnonzero(clusters.labels == j)
+    distances = np.linalg.norm(
+        points[orphans, None] - clusters.centroids[others], axis=2
+    )
+    labels = clusters.labels.copy()
+    labels[orphans] = others[distances.argmin(axis=1)]
+    inertia = 0
+    for heir in others:
+        mine = labels == heir
+        centre = np.average(points[mine], axis=0, weights=weights[mine])
+        inertia += weights[mine] @ np.square(points[mine] - centre).sum(axis=1)
+    return inertia - clusters.inertia()
+
+
+def test_the_least_missed_centroids_are_those_whose_loss_costs_least():
+    points = prepared(NORMAL, np.random.default_rng(5).random(len(NORMAL)))
+    clusters, _ = kmeans.lloyd(points, NORMAL[:12].copy(), 1e-9, 500)
+    growth = [growth_without(clusters, j) for j in range(12)]
+    first, *others = kmeans.least_missed(clusters, 4)
+    assert first == np.argmin(growth)
+    assert len(others) == 3 and (np.diff([growth[j] for j in others]) > 0).all()
+
+
+def test_no_centroid_goes_together_with_its_heir():
+    pairs = np.array([0, 1, 100, 101, 200, 203])[:, None]  # each other's heirs
+    clusters = kmeans.Clusters(prepared(np.repeat(pairs, 5, axis=0)), pairs * 1.0)
+    chosen = kmeans.least_missed(clusters, 3)
+    assert sorted(j // 2 for j in chosen) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("k", [2, 50, 200])
@@ -308,7 +378,7 @@ def test_single_precision_never_claims_more_than_it_knows(k):
     centroids = rng.normal(size=(k, 3))
     first, second = centroids[rng.integers(0, k, (2, 20_000))]
     near_ties = (first + second) / 2 + rng.normal(size=first.shape) * 1e-6
-    labels, margins = kmeans.two_nearest(prepared(near_ties).lifted, centroids)
+    labels, margins = kmeans.two_nearest(prepared(near_ties).augmented, centroids)
     true_labels, true_margins = true_labels_and_margins(near_ties, centroids)
     certain = margins > 0
     assert 0.01 < certain.mean() < 0.999
@@ -319,7 +389,7 @@ def test_single_precision_never_claims_more_than_it_knows(k):
 def test_single_precision_knows_nothing_of_squares_that_vanish_in_it():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(2000, 3)) * 1e-22
-    labels, margins = kmeans.two_nearest(prepared(points).lifted, points[:8])
+    labels, margins = kmeans.two_nearest(prepared(points).augmented, points[:8])
     true_labels, true_margins = true_labels_and_margins(points, points[:8])
     assert (labels == true_labels)[margins > 0].all()
     assert (margins <= true_margins).all()
@@ -330,7 +400,7 @@ def test_a_margin_is_never_more_than_the_true_one_far_from_the_centroids(k):
     rng = np.random.default_rng(k)
     centroids = 1 + 0.01 * rng.normal(size=(k, 3))
     points = -1 + 0.3 * rng.normal(size=(20_000, 3))
-    _, margins = kmeans.two_nearest(prepared(points).lifted, centroids)
+    _, margins = kmeans.two_nearest(prepared(points).augmented, centroids)
     _, true_margins = true_labels_and_margins(points, centroids)
     assert (margins <= true_margins).all()
 
@@ -338,7 +408,7 @@ def test_a_margin_is_never_more_than_the_true_one_far_from_the_centroids(k):
 @pytest.mark.parametrize("k", [1, 2, 3, 64, 65, 300])
 def test_the_smallest_two_of_a_column_are_found_to_a_few_bits(k):
     values = np.random.default_rng(k).random((k, 999), np.float32) ** 4
-    row, smallest, second = kmeans.smallest_two(values.copy())
+    row, _, smallest, second = kmeans.smallest_two(values.copy())
     ordered = np.vstack([np.sort(values, axis=0), np.full(999, np.inf)])
     most = 1 - 2 * k * np.finfo(np.float32).eps
     assert (smallest <= ordered[0]).all() and (smallest >= ordered[0] * most).all()
@@ -368,10 +438,10 @@ class FalselyAlarming(np.ndarray):
 
 
 def test_a_false_alarm_of_the_linear_algebra_library_is_not_heard():
-    lifted = prepared(NORMAL).lifted
-    wanted, _ = kmeans.two_nearest(lifted, NORMAL[:20])
+    augmented = prepared(NORMAL).augmented
+    wanted, _ = kmeans.two_nearest(augmented, NORMAL[:20])
     with np.errstate(all="raise"):
-        labels, _ = kmeans.two_nearest(lifted.view(FalselyAlarming), NORMAL[:20])
+        labels, _ = kmeans.two_nearest(augmented.view(FalselyAlarming), NORMAL[:20])
     assert FalselyAlarming.alarms > 0 and (labels == wanted).all()
 
 
@@ -393,7 +463,7 @@ def test_a_false_alarm_of_the_linear_algebra_library_is_not_heard():
         (lambda: KMeans(3).fit(np.eye(3), [1, 1, 0]), "2 points cannot make 3"),
         (lambda: KMeans(2).fit(Points(np.eye(3)), np.ones(3)), "weights"),
         (lambda: Points(np.zeros((0, 3))), "0 points"),
-        (lambda: Points(np.zeros((5, 0))), "coordinate"),
+        (lambda: Points(np.zeros((5, 0))), "5 points of 0 coordinates"),
         (lambda: Points(np.zeros(9)), "2 dimensions"),
         (lambda: Points(np.zeros((9, 3, 3))), "2 dimensions"),
         (lambda: Points([[1, 2], [np.nan, 3]]), "finite"),
