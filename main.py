@@ -3,8 +3,7 @@
 ``python main.py --path image.jpg`` writes one frame per number of clusters to
 ``images/segmented-images/`` and all of them, animated, to ``images/output.gif``.
 `run` is the whole way of the data; below it stand its stations: the command line,
-reading, segmenting, the label, writing, the words for what goes wrong, and what only
-damaged files need.
+reading, segmenting, the label and writing, and last the words for what goes wrong.
 """
 
 import os
@@ -14,31 +13,38 @@ import sys
 if sys.version_info < (3, 10):  # noqa: UP036 - else it ends in a TypeError below
     sys.exit("error: this program needs Python 3.10 or newer")
 if __name__ == "__main__":
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until `main` runs, end at once: the libraries would mangle an exception.
-        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Products as small as ours gain nothing from more threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import errno
 import math
-import re
 import secrets
-import struct
-import time
+import stat
 import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, suppress
 from importlib.util import find_spec
-from io import BufferedReader, BytesIO, FileIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from time import perf_counter
+from types import ModuleType
 from typing import TextIO
 
 import cv2
 import numpy as np
-from PIL import GifImagePlugin, Image, ImageDraw, ImageFont, ImageOps
+from PIL import (
+    Image,
+    ImageDraw,
+    ImageFile,
+    ImageFilter,
+    ImageFont,
+    ImageOps,
+    PngImagePlugin,
+)
 from PIL.ExifTags import Base
 
 from kmeans import KMeans, Points
@@ -46,63 +52,76 @@ from kmeans import KMeans, Points
 DEFAULT_KS = [1, 2, 3, 4, 5, 6, 8, 10, 14, 16, 20, 25, 40, 50]
 LABEL_COLOURS = [(255, 255, 255), (0, 0, 0)]  # the letters and their edge
 MAX_K = 256 - len(LABEL_COLOURS)  # a GIF palette has 256 places
-MAX_SIZE = 500  # pixels of the longest side that is segmented
+DEFAULT_SIZE = 500  # pixels of the longest side of a frame
+MAX_SIZE = 10_000
 FRAME_MILLISECONDS = 750
-SMALLEST_FONT = 12  # pixels; anything smaller cannot be read
-CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
 
 
 def main() -> int:
     """Run the program and return its exit status."""
-    replace_closed_stderr()
-    try:
-        run(**vars(parse_arguments()))
-    except UnusableError as error:
-        print(printable(f"error: {error}", sys.stderr), file=sys.stderr)
+    # Where stderr is closed, argparse and print would turn to stdout instead.
+    with redirect_stderr(sys.stderr or Path(os.devnull).open("w")):
+        try:
+            run(**vars(parse_arguments()))
+            return 0
+        except UnusableError as error:
+            reason = str(error)
+        except MemoryError:
+            reason = "there is too little memory for such frames; lower --max-size"
+        except KeyboardInterrupt:
+            return 130
+        print(printable(f"error: {reason}", sys.stderr), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
 
 
-def run(path: Path, ks: list[int], seed: int, output: Path, show_palette: bool) -> None:
+def run(
+    path: Path,
+    ks: list[int],
+    max_size: int,
+    seed: int,
+    output: Path,
+    label: bool = True,
+    palette: bool = False,
+) -> None:
     """Segment the image at `path` once per k and write the frames and their GIF."""
-    start = time.perf_counter()
+    start = perf_counter()
     folder, gif = output / "segmented-images", output / "output.gif"
-    refuse_to_replace(path, [gif, *(frame_path(folder, k) for k in ks)])
-    image = read_image(path)
+    files = {k: folder / f"k_{k}.jpg" for k in range(1, MAX_K + 1)}
+    refuse_to_replace(path, [gif, *(files[k] for k in ks)])
+    image = read_image(path, max_size)
     colours, counts, colour_of_pixel = distinct_colours(image)
     points = Points(colours, sample_weight=counts)
-    font = choose_font(image.shape[1::-1], [f"k={k}" for k in ks])
-    make_folder(folder)
+    label_of = make_labels(ks, image.shape) if label else {}
+    with errors_naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     if len(colours) < max(ks):
         say(
-            f"{counted(len(colours), 'colour')} in all: from k={len(colours)} on, the "
+            f"{plural(len(colours), 'colour')} in all: from k={len(colours)} on, the "
             "frames are the image itself (shrunk, and on white where transparent)"
         )
 
     frames = []
     for k in ks:
         model = KMeans(k=min(k, len(colours)), seed=seed).fit(points)
-        palette = np.rint(model.centroids).astype(np.uint8)
-        labels = model.labels[colour_of_pixel].reshape(image.shape[:2])
-        frame = paint(palette, labels)
+        shown = np.rint(model.centroids).astype(np.uint8)
+        labels = model.labels.astype(np.uint8)[colour_of_pixel]
+        frame = paint(shown, labels.reshape(image.shape[:2]))
         decibels = psnr(image, frame)
-        if font:
-            draw_label(frame, f"k={k}", font, first_colour=len(palette))
-        file = frame_path(folder, k)
-        write_whole(file, encode_jpeg(frame))
-        say(f"{file.name:9} {model.n_iter:4d} iterations {decibels:6.2f} dB")
-        if show_palette:
-            for colour, share in zip(*rank_colours(palette, labels), strict=True):
-                say(f"  #{colour.tobytes().hex()} {100 * share:5.1f} %")
+        if label_of:
+            draw_label(frame, *label_of[k], first_colour=len(shown))
+        write_whole(files[k], encode_jpeg(frame))
+        say(f"{files[k].name:9} {model.n_iter:4d} iterations {decibels:6.2f} dB")
+        if palette:
+            shares = np.bincount(labels) / labels.size
+            for share, colour in sorted(zip(-shares, shown.tolist(), strict=True)):
+                say(f"  #{bytes(colour).hex()} {-100 * share:5.1f} %")
         frames.append(frame)
 
     encoded = encode_gif(frames)
     write_whole(gif, encoded)
-    remove_other_frames(folder, ks, kept=path)
-    size = f"{counted(len(frames), 'frame')}, {len(encoded) / 1000:.1f} kB"
-    say(f"{gif}: {size}, made in {time.perf_counter() - start:.2f} s")
+    remove_frames([files[k] for k in files.keys() - set(ks)], kept=path)
+    size = f"{plural(len(frames), 'frame')}, {len(encoded) / 1000:.1f} kB"
+    say(f"{gif}: {size}, made in {perf_counter() - start:.2f} s")
 
 
 # The command line
@@ -111,49 +130,40 @@ def run(path: Path, ks: list[int], seed: int, output: Path, show_palette: bool) 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line; a wrong one ends the program with status 2."""
     parser = argparse.ArgumentParser(
-        usage="%(prog)s [--path IMAGE] [--ks K ...] [--seed N] [--output DIR] "
-        "[--palette]",
         description="Segment an image by colour with k-means and show how it comes "
-        f"back as k grows. It is shrunk to at most {MAX_SIZE} pixels a side.",
+        "back as k grows.",
         epilog="example: python main.py --path photo.jpg --ks 2 4 8 --output results",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        argument_default=argparse.SUPPRESS,  # of the last two `run` knows the defaults
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--path",
-        type=file_path,
-        metavar="IMAGE",
-        default=Path("images", "input-image.jpg"),
-        help="the image to segment (default: %(default)s)",
-    )
-    parser.add_argument(
+    several = "; several are given as --ks 2 4 8, the image as --path IMAGE"
+    add = parser.add_argument
+    add("--path", type=file_path, metavar="IMAGE", help="the image to segment")
+    add(
         "--ks",
-        type=cluster_number,
+        type=whole_number(1, MAX_K, several),
         nargs="+",
         metavar="K",
-        default=DEFAULT_KS,
-        help=f"numbers of clusters, 1 to {MAX_K} "
-        f"(default: {len(DEFAULT_KS)} from {min(DEFAULT_KS)} to {max(DEFAULT_KS)})",
+        help=f"numbers of clusters from 1 to {MAX_K}, one frame each",
     )
-    parser.add_argument(
-        "--seed",
-        type=seed_number,
+    add(
+        "--max-size",
+        type=whole_number(1, MAX_SIZE),
         metavar="N",
-        default=0,
-        help="seed of the random start (default: %(default)s)",
+        help="shrink the image to this many pixels, if its longest side has more",
     )
-    parser.add_argument(
-        "--output",
-        type=folder_path,
-        metavar="DIR",
-        default=Path("images"),
-        help="the folder for the results (default: %(default)s)",
+    add("--seed", type=whole_number(0), metavar="N", help="seed of the random start")
+    add("--output", type=folder_path, metavar="DIR", help="the folder for the results")
+    add(
+        "--no-label",
+        dest="label",
+        action="store_false",
+        help="leave k=... off the frames",
     )
-    parser.add_argument(
-        "--palette",
-        action="store_true",
-        dest="show_palette",
-        help="print each frame's colours and their shares",
-    )
+    add("--palette", action="store_true", help="print each frame's colours and shares")
+    parser.set_defaults(path=Path("images", "input-image.jpg"), output=Path("images"))
+    parser.set_defaults(ks=DEFAULT_KS, max_size=DEFAULT_SIZE, seed=0)
     arguments, strays = parser.parse_known_args()
     if strays:
         parser.error(
@@ -183,85 +193,55 @@ def folder_path(text: str) -> Path:
     return folder
 
 
-def cluster_number(text: str) -> int:
-    """Parse one of the ``--ks``."""
-    with suppress(ValueError):  # as from a number of 5,000 digits
-        if text.isdecimal() and 1 <= int(text) <= MAX_K:
-            return int(text)
-    raise argparse.ArgumentTypeError(
-        f"{text!r} is not a number from 1 to {MAX_K} "
-        "(several are given as --ks 2 4 8, the image as --path IMAGE)"
-    )
+def whole_number(
+    least: int, most: float = math.inf, hint: str = ""
+) -> Callable[[str], int]:
+    """Make a parser of whole numbers; its error lines end with the hint."""
+    wanted = f"from {least} to {most}" if most < math.inf else f"{least} or more"
 
+    def parse(text: str) -> int:
+        with suppress(ValueError):  # as from a number of 5,000 digits
+            if text.isdecimal() and least <= int(text) <= most:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number {wanted}{hint}")
 
-def seed_number(text: str) -> int:
-    """Parse ``--seed``."""
-    with suppress(ValueError):
-        if text.isdecimal():
-            return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return parse
 
 
 # Reading
 #
-# Pillow decodes: unlike OpenCV it raises an error on damaged data, and says how large
-# a picture is before decoding it. What it leaves open is decided here: which files
-# reach its decoders, what they may cost, and what their numbers mean.
+# Pillow decodes: unlike OpenCV it raises errors, and tells the size before the pixels.
+# It leaves open which files reach its decoders, what they may cost, and what their
+# numbers mean.
 
 # Only these: some of Pillow's forty other formats start programs or never end.
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF"]
 if find_spec("PIL.AvifImagePlugin"):  # from Pillow 11.3 on
     FORMATS.append("AVIF")
-ENOUGH = 2 * MAX_SIZE  # pixels of the longest side: twice the working size is enough
-MAX_PIXELS = 250_000_000  # more than any camera makes; a larger claim is a trap
-MAX_MEMORY = 850 << 20  # bytes that decoding may take; the program needs 100 MiB more
-MAX_LENGTH = 250_000_000  # bytes of a file that is read as a whole
-# Bytes read of a TIFF before its pixels: Pillow 13 reads its tags twice, and may hold
-# 9 for each of theirs. Layers of Photoshop are such a tag.
-MAX_TAGS = 200_000_000
-MAX_SECONDS = 6  # of reading; from then on no more of the file is given out
-MAX_SCANS = 100  # of a JPEG: each takes time, however little it holds
-MAX_COMMENTS = 1000  # of a PPM in plain text: Pillow 13 moves all the rest for each
-SLOW_DECODERS = {"ppm", "ppm_plain", "bmp_rle"}  # Pillow's own that are not in C
-SLOW_DECODERS_PIXELS = 4_000_000
-WHOLE_DECODERS_BYTES = 16  # a pixel, of WebP and AVIF: they hold several copies
-MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # a pixel; else 4
-PIECE = 100  # pixels of the reduced picture that are made at a time
-TIFF_METADATA = {
-    *(Base.XResolution, Base.YResolution, Base.ResolutionUnit, Base.XMLPacket),
-    *(Base.IPTCNAA, Base.ImageResources, Base.ExifOffset, Base.GPSInfo),
-}
-CLEAR_TIFF_COMPRESSIONS = {
-    *("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "lzma"),
-    *("zstd", "tiff_ccitt", "group3", "group4", "jpeg", "tiff_jpeg"),
-}
-CLEAR_TIFF_BITS = {
-    0: {1, 2, 4, 8},  # grey, 0 for white
-    1: {1, 2, 4, 8, 16},  # grey
-    2: {8, 16},  # RGB
-    3: {1, 2, 4, 8},  # palette
-    5: {8, 16},  # CMYK
-    6: {8},  # luma and chroma
-    8: {8},  # Lab
-}
+MAX_SECONDS = 8  # of computing; the rest of a run takes at most 2
+MAX_MEMORY = 930_000_000  # bytes; with the program's own 100 million, a GiB
+MAX_PIXELS = 220_000_000  # of 4 bytes; Pillow refuses twice what it is told
+TOO_LARGE = "has over 220 megapixels (as WebP or AVIF, 55); save it smaller"
+DAMAGED = "cannot be decoded: it is damaged, not complete, too large or of a rare kind"
 NOT_AN_IMAGE = (
     "is not an image this program can read; save it as JPEG or PNG, and export a "
     "phone's HEIC photo as JPEG (it also reads WebP, BMP, TIFF, GIF, AVIF and PPM)"
 )
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read an image file of any kind and size.
+def read_image(path: Path, max_size: int = DEFAULT_SIZE) -> np.ndarray:
+    """Read an image file of any size, in the format that its content has.
 
     Parameters
     ----------
     path : Path
-        The file; its content decides on the format, not its name.
+    max_size : int, default=500
+        Pixels of the longest side that comes back, at most.
 
     Returns
     -------
     ndarray of shape (height, width, 3), uint8
-        sRGB, upright, transparent pixels blended over white, shrunk to MAX_SIZE.
+        sRGB, upright, transparent pixels blended over white.
 
     Raises
     ------
@@ -269,371 +249,229 @@ def read_image(path: Path) -> np.ndarray:
         If the file cannot be read, is not an image, or is damaged or too large.
 
     """
-    with blaming(path), open_file(path) as file, silence(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return decode_despite_metadata(file)
+    with errors_naming(path), silence():
+        with open_file(path) as file, bounded_cost(), naming_damage():
+            picture, size, info = decode(file, max_size)
+        return turn_upright(resize_image(np.asarray(picture), max_size, size), info)
 
 
-class GuardedFile(BufferedReader):
-    """A file that refuses to be read for too long, or too far before its pixels.
-
-    Pillow 13 reads metadata by loops in Python, some of them quadratic: 98 MB of EXIF
-    in a small JPEG took 36 s, a tag of 800 MB in a small TIFF 2.3 GiB.
-    """
-
-    def __init__(self, raw: FileIO | BytesIO) -> None:
-        super().__init__(raw)
-        self.end = time.perf_counter() + MAX_SECONDS
-        is_tiff = re.match(b"II|MM", self.peek(2))
-        self.may_read = MAX_TAGS if is_tiff else math.inf  # bytes, before the pixels
-        self.has_read = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file."""
-        if self.has_read > self.may_read or time.perf_counter() > self.end:
-            raise RefusedError("takes too much time or memory to read; save it anew")
-        content = super().read(size)
-        self.has_read += len(content)
-        return content
-
-
-def open_file(path: Path) -> GuardedFile:
+def open_file(path: Path) -> BufferedReader:
     """Open a file, but nothing else: reading a pipe or a device may never end."""
-    for noun, is_such in [
-        ("folder", Path.is_dir),
-        ("pipe", Path.is_fifo),
-        ("socket", Path.is_socket),
-        ("device", Path.is_char_device),
-        ("device", Path.is_block_device),
-    ]:
-        if is_such(path):
-            raise RefusedError(f"is a {noun}, not an image file")
-    file = GuardedFile(FileIO(path))
-    if not file.peek(1):
-        file.close()
-        raise RefusedError("is empty")
-    return file
+    if stat.S_ISREG(path.stat().st_mode):
+        return path.open("rb")
+    raise UnusableError("is a folder, a pipe or a device, not an image file")
 
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Keep stderr clean of what the decoders' C libraries print on broken files."""
-    stderr = os.dup(2)
-    try:
+    """Keep stderr clean of warnings, and of what the decoders' C libraries print."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            stderr = os.dup(2)
+        except OSError:  # nothing is open there, as in IDLE on Windows
+            yield
+            return
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+@contextmanager
+def bounded_cost() -> Iterator[None]:
+    """Let decoding cost no more than MAX_MEMORY and MAX_SECONDS of computing.
+
+    Waiting for a slow disk does not count. Only Linux limits memory, Windows not even
+    time: there MAX_PIXELS alone protects.
+    """
+    if os.name == "nt":
+        yield
+        return
+    import resource
+
+    def give_up(number: int, frame: object) -> None:
+        raise UnusableError(f"takes over {MAX_SECONDS} s to decode; save it anew")
+
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    with suppress(OSError, ValueError):  # not on Linux, or limited to less already
+        held = int(Path("/proc/self/statm").read_text().split()[5])  # in pages
+        most = held * resource.getpagesize() + MAX_MEMORY
+        resource.setrlimit(resource.RLIMIT_DATA, (most, limits[1]))
+    handler = signal.signal(signal.SIGPROF, give_up)
+    # Again every second, as Pillow may take the first for damage and go on.
+    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS, 1)
+    try:
         yield
     finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-def decode_despite_metadata(file: GuardedFile) -> np.ndarray:
-    """Decode a picture; if that fails, once more without its metadata."""
-    refuse_long(file)
-    try:
-        return decode(file)
-    except DamagedError as error:
-        reason = str(error)
-    # Not before the error has gone: it holds on to the pixels.
-    bare = without_metadata(file)
-    if bare:
-        return decode(bare)
-    raise RefusedError(reason)
-
-
-def decode(file: GuardedFile) -> np.ndarray:
-    """Take an image file's bytes all the way to upright sRGB pixels of MAX_SIZE.
-
-    Draft comes before load, as it tells the JPEG decoder what to skip. What is loaded
-    is reduced before anything else makes a copy of it. The profile is for the colours
-    as they are stored, so it comes before white is blended in. Turning costs least
-    in the end, and changes nothing in what comes before.
-    """
-    Image.MAX_IMAGE_PIXELS = None  # `refuse_costly` knows better
-    with naming_damage(), Image.open(file, formats=FORMATS) as image:
-        file.may_read = math.inf
-        refuse_unclear(image)
-        refuse_costly(image, file)
-        scale_transparent_colour(image)
-        image.info.pop("xmp", None)  # else load lets it decide how to turn a TIFF
-        size = image.size
-        drafted = image.draft(None, enough(size))
-        image.load()
-        if drafted:  # the last block of a JPEG may be padding: only whole ones count
-            width, height = map(int, drafted[1][2:])
-        else:
-            width, height = size = image.size  # load has turned a TIFF upright
-        profile = image.info.get("icc_profile")
-        picture = to_srgb(reduce(image, width, height), profile)
-        pixels = resize_image(over_white(picture), MAX_SIZE, original=size)
-        return turn_upright(pixels, image.info)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, handler)
+        resource.setrlimit(resource.RLIMIT_DATA, limits)
 
 
 @contextmanager
 def naming_damage() -> Iterator[None]:
-    """Turn whatever a decoder stumbles on in damaged data into a DamagedError."""
+    """Turn whatever a decoder stumbles on in damaged data into words."""
     try:
         yield
-    except (RefusedError, MemoryError):
+    except (UnusableError, MemoryError):
         raise
     except Image.UnidentifiedImageError:
-        raise DamagedError(NOT_AN_IMAGE) from None
+        raise UnusableError(NOT_AN_IMAGE) from None
+    except Image.DecompressionBombError:
+        raise UnusableError(TOO_LARGE) from None
     except Exception:
-        reason = "cannot be decoded: it is damaged or not complete"
-        raise DamagedError(reason) from None
+        raise UnusableError(DAMAGED) from None
 
 
-def refuse_long(file: GuardedFile) -> None:
-    """Raise RefusedError for a file that would fill the memory by its length alone."""
-    length = os.fstat(file.fileno()).st_size
-    in_pieces = re.match(b"II|MM|BM|P[4-6]", file.peek(2))
-    limit = MAX_LENGTH * (4 if in_pieces else 1)
-    if length > limit:
-        raise RefusedError(f"is a file of over {limit // 1_000_000} MB")
+@contextmanager
+def switched(module: ModuleType, **values: object) -> Iterator[None]:
+    """Set switches of a library, and put them back for whoever else uses it."""
+    before = {name: getattr(module, name) for name in values}
+    try:
+        vars(module).update(values)
+        yield
+    finally:
+        vars(module).update(before)
 
 
-def refuse_unclear(image: Image.Image) -> None:
-    """Raise RefusedError for numbers that Pillow might show in wrong colours."""
+def decode(
+    file: BufferedReader, max_size: int
+) -> tuple[Image.Image, tuple[int, int], dict]:
+    """Decode a picture into sRGB, reduced to no less than what `max_size` needs.
+
+    Returns it with its original size, and with its info, which tells how to turn it.
+
+    Draft comes before load, as it tells the JPEG decoder what to skip. The profile is
+    for the colours as they are stored, so it comes before white is blended in.
+    """
+    text = {"MAX_TEXT_CHUNK": MAX_MEMORY // 8, "MAX_TEXT_MEMORY": MAX_MEMORY // 8}
+    with (
+        switched(PngImagePlugin, **text),
+        switched(Image, MAX_IMAGE_PIXELS=MAX_PIXELS // 2),
+        open_picture(file) as image,
+    ):
+        refuse_what_pillow_shows_wrong(image)
+        image.info.pop("xmp", None)  # else load lets it decide how to turn a TIFF
+        size = image.size
+        drafted = image.draft(None, size_needed(size, max_size))
+        image.load()
+        if drafted:  # the last block of a JPEG may be padding: only whole ones count
+            whole = tuple(map(int, drafted[1][2:]))
+        else:
+            whole = size = image.size  # load has turned a TIFF upright
+        reduced = average_blocks(to_plain_mode(image), whole, max_size)
+        return to_srgb(reduced, image.info.get("icc_profile")), size, image.info
+
+
+def open_picture(file: BufferedReader) -> Image.Image:
+    """Open a picture, whatever is wrong with its text; no pixels are read here."""
+    with switched(ImageFile, LOAD_TRUNCATED_IMAGES=True):
+        image = Image.open(file, formats=FORMATS)
+    if image.format in ("WEBP", "AVIF"):  # which hold the file, and four copies
+        held = os.fstat(file.fileno()).st_size + 16 * math.prod(image.size)
+        if held > 900_000_000:  # nearer to MAX_MEMORY, Pillow before 13 crashes
+            raise Image.DecompressionBombError
+    return image
+
+
+def refuse_what_pillow_shows_wrong(image: Image.Image) -> None:
+    """Raise UnusableError for what was not seen to be right in Pillow 10.1 to 13."""
     if image.format == "TIFF":
-        page = image.tag_v2.get(Base.NewSubfileType, 0)
-        one_of_many = 2  # the only kind of page that is a full picture, besides 0
-        if page & ~one_of_many or image.tag_v2.get(Base.SubfileType) == 2:
-            raise RefusedError("begins with a thumbnail; save its full picture alone")
-        clear = is_clear_tiff(image)
-    elif image.format == "PPM":  # not its floats, nor what only Pillow writes
-        clear = image.mode in ("1", "L", "I", "I;16", "RGB")
-    else:
-        clear = True
-    if not clear:
-        raise RefusedError("has numbers of a kind not known here; save it as PNG")
+        tag, compression = image.tag_v2.get, image.info["compression"]
+        meaning = tag(Base.PhotometricInterpretation, 0)
+        bits, extra = set(tag(Base.BitsPerSample, (1,))), tag(Base.ExtraSamples, ())
+        chroma = image.mode, tag(Base.YCbCrSubSampling)
+        right = (
+            tag(Base.NewSubfileType, 0) in (0, 2)  # not a thumbnail of what follows
+            and tag(Base.SubfileType, 1) != 2
+            and compression != "tiff_jpeg"  # of before 1995: grey where it is cut
+            and bits in ({1}, {2}, {4}, {8}, {16})
+            and set(tag(Base.SampleFormat, (1,))) == {1}  # no signs, no floats
+            and tag(Base.InkSet, 1) == 1  # cyan, magenta, yellow, black
+            and (meaning != 0 or bits != {16})  # 0 for white
+            and (meaning != 6 or compression == "jpeg" or chroma == ("YCbCr", (1, 1)))
+            # https://github.com/python-pillow/Pillow/issues/2157: palettes of 8 bits
+            and max(tag(Base.ColorMap, (256,))) > 255
+            and (
+                tag(Base.PlanarConfiguration, 1) == 1
+                or (meaning in (1, 2, 3, 5) and bits == {8} and set(extra) <= {2})
+            )
+        )
+    else:  # of PPM no floats, nor what only Pillow writes
+        right = image.format != "PPM" or image.mode in ("1", "L", "I", "I;16", "RGB")
+    if not right:
+        raise UnusableError("has numbers of a kind not known here; save it as PNG")
 
 
-def is_clear_tiff(image: Image.Image) -> bool:
-    """Tell whether a TIFF is of a kind that Pillow 10.1 to 13 was seen to show right.
+def size_needed(size: tuple[int, int], max_size: int) -> tuple[int, int]:
+    """Tell down to which size detail may be skipped before the exact resizing.
 
-    Many others it shows wrongly without a word, or by decoders that nobody tests.
+    Twice the final size is enough, and 100 pixels for the shorter side: what does not
+    fill the last block is lost, and shall be less than a hundredth.
     """
-    tags = image.tag_v2
-    compression = image.info["compression"]
-    meaning = tags.get(Base.PhotometricInterpretation, 0)
-    bits = set(tags.get(Base.BitsPerSample, (1,)))
-    clear_numbers = (
-        len(bits) == 1
-        and bits <= CLEAR_TIFF_BITS.get(meaning, set())
-        and set(tags.get(Base.SampleFormat, (1,))) == {1}  # no signs, no floats
-    )
-    clear_planes = tags.get(Base.PlanarConfiguration, 1) != 2 or (
-        bits == {8}
-        and meaning in (1, 2, 3, 5)
-        and set(tags.get(Base.ExtraSamples, ())) <= {2}
-    )
-    palette = tags.get(Base.ColorMap, (0,))
-    # https://github.com/python-pillow/Pillow/issues/2157, in Pillow 13
-    clear_palette = max(palette) > 255 or not any(palette)
-    clear_inks = tags.get(Base.InkSet, 1) == 1  # cyan, magenta, yellow, black
-    clear_chroma = compression in ("jpeg", "tiff_jpeg") or (
-        tags.get(Base.YCbCrSubSampling) == (1, 1)
-        # Pillow 12.3 takes it for RGB.
-        and (compression != "raw" or image.mode == "YCbCr")
-    )
-    return (
-        compression in CLEAR_TIFF_COMPRESSIONS
-        and clear_numbers
-        and clear_planes
-        and clear_palette
-        and clear_inks
-        and (meaning != 6 or clear_chroma)
-    )
+    return tuple(max(100, 2 * max_size * side // max(size)) for side in size)
 
 
-def refuse_costly(image: Image.Image, file: GuardedFile) -> None:
-    """Raise RefusedError for what would take over 1 GiB or 10 s, whatever it claims."""
-    file.seek(0)
-    decoder = image.tile[0][0] if image.tile else ""
-    memory = MAX_MEMORY - 3 * file.has_read  # metadata is copied up to three times
-    scans = count_scans(file.read()) if decoder == "jpeg" else 1
-    if scans > MAX_SCANS:
-        raise RefusedError(f"has over {MAX_SCANS} scans; save it anew")
-    if decoder == "ppm_plain" and file.read().count(b"#") > MAX_COMMENTS:
-        raise RefusedError(f"has over {MAX_COMMENTS} comments; save it anew")
-
-    if decoder in SLOW_DECODERS:
-        limit = SLOW_DECODERS_PIXELS
-    elif decoder == "jpeg":  # one of several scans is held as a whole
-        limit = memory / (2 * image.layers if scans > 1 else 1)
-    elif image.format in ("WEBP", "AVIF"):
-        limit = memory / WHOLE_DECODERS_BYTES
-    elif image.format == "TIFF":
-        limit = memory / tiff_bytes_per_pixel(image, decoder)
-    else:
-        limit = memory / MODE_BYTES.get(image.mode, 4)
-    limit = max(0, min(limit, MAX_PIXELS))
-    pixels = image.width * image.height
-    if pixels > limit:
-        has, may_have = (f"{number / 1e6:.1f}" for number in (pixels, limit))
-        kind = f"a {image.format} of its kind"
-        raise RefusedError(f"has {has} megapixels; {kind} may have {may_have}")
-
-
-def count_scans(content: bytes) -> int:
-    """Count the scans of a JPEG, but not those of what is attached or embedded."""
-    markers = re.compile(b"\xff[\xc0-\xcf\xd9-\xfe]")
-    scans = 0
-    marker = markers.search(content, 2)
-    while marker and marker[0] != b"\xff\xd9":  # the end
-        scans += marker[0] == b"\xff\xda"
-        length = int.from_bytes(content[marker.end() : marker.end() + 2], "big")
-        marker = markers.search(content, marker.end() + length)
-    return scans
-
-
-def tiff_bytes_per_pixel(image: Image.Image, decoder: str) -> float:
-    """Tell how much memory Pillow needs for a TIFF."""
-    tags, needed = image.tag_v2, MODE_BYTES.get(image.mode, 4)
-    if tags.get(Base.Orientation, 1) != 1:
-        needed *= 2  # load makes a second, turned picture
-    if decoder == "libtiff":  # it unpacks a whole strip or tile at a time
-        rows = min(image.height, tags.get(Base.RowsPerStrip, image.height))
-        tile = tags.get(Base.TileWidth, 0) * tags.get(Base.TileLength, 0)
-        part = max(image.width * rows, tile) / (image.width * image.height)
-        samples = tags.get(Base.SamplesPerPixel, 1)
-        needed += part * samples * max(tags.get(Base.BitsPerSample, (1,))) / 8
-    return needed
-
-
-def scale_transparent_colour(image: Image.Image) -> None:
-    """Bring the transparent colour of a PNG to 8 bits a channel, as its pixels are.
-
-    Pillow 13 leaves it as deep as the file; no issue tells of it yet.
-    """
-    colour = image.info.get("transparency")
-    stored_as = image.tile[0][3] if image.format == "PNG" else None
-    if colour is not None and stored_as in ("L;2", "L;4"):
-        image.info["transparency"] = colour * {"L;2": 85, "L;4": 17}[stored_as]
-    elif colour is not None and stored_as == "RGB;16B":
-        image.info["transparency"] = tuple(value >> 8 for value in colour)
-
-
-def enough(size: tuple[int, int]) -> tuple[int, int]:
-    """Tell from which size on detail may be skipped.
-
-    Twice the working size is enough, and 100 pixels for the shorter side: what does
-    not fill the last block is lost, and shall be less than a hundredth.
-    """
-    return tuple(max(100, ENOUGH * side // max(size)) for side in size)
-
-
-def reduce(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Average whole blocks of a large picture, and turn it into a mode that is known.
-
-    It is done piece by piece, so that the copies each step makes stay small.
-
-    Parameters
-    ----------
-    image : Image
-        Of any mode, loaded.
-    width, height : int
-        What of it counts, from the upper left.
-
-    Returns
-    -------
-    Image
-        Mode "L", "LA", "RGB", "RGBA" or "CMYK", at least as large as is enough.
-
-    """
-    across, down = (
-        max(1, side // wanted)
-        for side, wanted in zip((width, height), enough((width, height)), strict=True)
-    )
-    mode = to_known_mode(image.crop((0, 0, 1, 1))).mode
-    reduced = Image.new(mode, (width // across, height // down))
-    for left in range(0, reduced.width, PIECE):
-        for top in range(0, reduced.height, PIECE):
-            right = min(left + PIECE, reduced.width)
-            bottom = min(top + PIECE, reduced.height)
-            box = left * across, top * down, right * across, bottom * down
-            piece = to_known_mode(image.crop(box)).reduce((across, down))
-            reduced.paste(piece, (left, top))
-    return reduced
-
-
-def to_known_mode(image: Image.Image) -> Image.Image:
-    """Turn a picture of any mode into "L", "LA", "RGB", "RGBA" or "CMYK"."""
-    if image.mode.startswith("I"):
-        return from_16_bit_grey(image)
-    if image.mode == "CMYK":
-        return image
+def to_plain_mode(image: Image.Image) -> Image.Image:
+    """Turn a loaded picture of any mode into "L", "LA", "RGB", "RGBA" or "CMYK"."""
+    if image.mode.startswith("I"):  # 16 bits of grey, of which the upper 8 are enough
+        # Pillow 13 would clip it: https://github.com/python-pillow/Pillow/issues/3011
+        deep, transparent = np.asarray(image), image.info.get("transparency")
+        image = Image.fromarray((deep >> 8).astype(np.uint8))
+        if transparent is not None:
+            image.putalpha(Image.fromarray(deep != transparent))
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    return image.convert(mode + "A" if image.has_transparency_data else mode)
+    if image.has_transparency_data:
+        mode += "A"
+    return image if image.mode in (mode, "CMYK") else image.convert(mode)
 
 
-def from_16_bit_grey(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits, with its transparency.
+def average_blocks(
+    image: Image.Image, whole: tuple[int, int], max_size: int
+) -> Image.Image:
+    """Reduce the upper left part, `whole`, by blocks, as far as `max_size` allows.
 
-    Pillow 13 would clip it: https://github.com/python-pillow/Pillow/issues/3011
+    A block at the edge that is not full would weigh as much as others: it is left out.
     """
-    deep = np.asarray(image)
-    grey = Image.fromarray(np.clip(deep >> 8, 0, 255).astype(np.uint8))
-    transparent = image.info.get("transparency")
-    if transparent is not None:
-        opaque = np.where(deep == transparent, 0, 255).astype(np.uint8)
-        grey.putalpha(Image.fromarray(opaque))
-    return grey
+    (width, height), needed = whole, size_needed(whole, max_size)
+    across, down = max(1, width // needed[0]), max(1, height // needed[1])
+    box = (0, 0, width - width % across, height - height % down)
+    return image.reduce((across, down), box)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Apply an embedded colour profile.
+    """Apply an embedded colour profile, and blend what is transparent over white.
 
-    Parameters
-    ----------
-    image : Image
-        Mode "L", "LA", "RGB", "RGBA" or "CMYK".
-    profile : bytes or None
-        An ICC profile; one that is damaged or for another mode is left aside.
-
-    Returns
-    -------
-    Image
-        Mode "RGB", or "RGBA" if there was alpha.
-
+    A profile that is damaged, or for another mode than the picture's, is left aside.
     """
-    has_alpha = image.mode.endswith("A")
-    plain = image.convert("RGBA" if has_alpha else "RGB")
-    if not profile:
-        return plain
-    try:
-        from PIL import ImageCms  # here, as few files need it
+    alpha = image.getchannel("A") if image.mode.endswith("A") else None
+    colours = image.convert(image.mode.rstrip("A"))
+    if profile:
+        try:
+            from PIL import ImageCms  # here, as few files need it
 
-        # Perceptual is what browsers use: a profile's tables for it are made for
-        # photos. For profiles without tables, as cameras have, all intents agree.
-        colours = ImageCms.profileToProfile(
-            image.convert(image.mode[:-1]) if has_alpha else image,
-            BytesIO(profile),
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.PERCEPTUAL,
-            outputMode="RGB",
-        )
-        if has_alpha:
-            colours.putalpha(image.getchannel("A"))
-        return colours
-    except MemoryError:
-        raise
-    except Exception:  # also that of a Pillow without the library for profiles
-        return plain
-
-
-def over_white(image: Image.Image) -> np.ndarray:
-    """Blend an RGB or RGBA picture over white and return its RGB pixels."""
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    return np.asarray(image)
+            # Perceptual, the default intent, is what browsers use; for profiles without
+            # tables, as cameras', all intents are one.
+            srgb = ImageCms.createProfile("sRGB")
+            colours = ImageCms.profileToProfile(
+                colours, BytesIO(profile), srgb, outputMode="RGB"
+            )
+        except (UnusableError, MemoryError):
+            raise
+        except Exception:  # also that of a Pillow without the library for profiles
+            pass
+    white = Image.new("RGB", image.size, "white")
+    white.paste(colours.convert("RGB"), mask=alpha)
+    return white
 
 
 def resize_image(
     image: np.ndarray,
-    max_size: int = MAX_SIZE,
+    max_size: int = DEFAULT_SIZE,
     original: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Shrink an image so that its longest side is at most `max_size` pixels.
@@ -649,8 +487,7 @@ def resize_image(
     Returns
     -------
     ndarray of shape (new height, new width, channels), uint8
-        The same proportions, no side below 1 pixel; a small image comes back as it
-        is.
+        The same proportions, no side below 1 pixel; a small image comes back as it is.
 
     """
     width, height = original or image.shape[1::-1]
@@ -677,22 +514,12 @@ def turn_upright(pixels: np.ndarray, info: dict) -> np.ndarray:
 def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the colours of an image, so that equal pixels are clustered only once.
 
-    Weighted by how often each occurs they pose the same k-means problem as the
-    pixels, several times smaller (Celebi, "Improving the Performance of K-Means for
-    Color Quantization", 2011).
+    Weighted by how often each occurs they pose the same k-means problem as the pixels,
+    several times smaller (Celebi, "Improving the Performance of K-Means for Color
+    Quantization", 2011).
 
-    Parameters
-    ----------
-    image : ndarray of shape (height, width, 3), uint8
-
-    Returns
-    -------
-    colours : ndarray of shape (n, 3), uint8
-    counts : ndarray of shape (n,), int
-        How many pixels have each colour.
-    colour_of_pixel : ndarray of shape (height * width,), int
-        For each pixel, row by row, the index of its colour.
-
+    From (height, width, 3) uint8 it returns the colours, (n, 3) uint8, how many pixels
+    have each, (n,), and for each pixel, row by row, the index of its colour.
     """
     red, green, blue = image.reshape(-1, 3).T.astype(np.int32)
     packed, colour_of_pixel, counts = np.unique(
@@ -703,137 +530,68 @@ def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def paint(palette: np.ndarray, labels: np.ndarray) -> Image.Image:
-    """Make the indexed image whose pixels have the palette colours of their labels.
+    """Make an indexed image of a palette, (k, 3) uint8, and labels, (height, width).
 
-    Parameters
-    ----------
-    palette : ndarray of shape (k, 3), uint8
-    labels : ndarray of shape (height, width), int
-
-    Returns
-    -------
-    Image
-        Mode "P": the k colours of the palette, then LABEL_COLOURS.
-
+    Its own palette has these k colours, and then LABEL_COLOURS.
     """
-    frame = Image.fromarray(labels.astype(np.uint8)).convert("P")
+    frame = Image.fromarray(labels).convert("P")
     frame.putpalette(np.vstack([palette, LABEL_COLOURS]).astype(np.uint8).tobytes())
     return frame
 
 
 def psnr(image: np.ndarray, frame: Image.Image) -> float:
-    """Tell how close a frame, not yet labelled, is to the image.
-
-    Parameters
-    ----------
-    image : ndarray of shape (height, width, 3), uint8
-    frame : Image
-        Mode "P", of the same size.
-
-    Returns
-    -------
-    float
-        Peak signal-to-noise ratio in dB, infinite where there is no difference.
-
-    """
+    """Tell the decibels between the image and a frame that has no label yet, or inf."""
     painted = np.asarray(frame.convert("RGB"))
-    error = cv2.norm(image, painted, cv2.NORM_L2SQR) / image.size
-    return 10 * math.log10(255**2 / error) if error else math.inf
-
-
-def rank_colours(
-    palette: np.ndarray, labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Order the colours of a frame by how much of it they cover.
-
-    Parameters
-    ----------
-    palette : ndarray of shape (k, 3), uint8
-    labels : ndarray of shape (height, width), int
-
-    Returns
-    -------
-    colours : ndarray of shape (k, 3), uint8
-        The largest share first; of equal ones, the darker red, green or blue.
-    shares : ndarray of shape (k,), float
-        They add up to 1.
-
-    """
-    counts = np.bincount(labels.ravel(), minlength=len(palette))
-    red, green, blue = palette.T
-    order = np.lexsort((blue, green, red, -counts))
-    return palette[order], counts[order] / labels.size
+    return cv2.PSNR(image, painted) if (image != painted).any() else math.inf
 
 
 # The label
 
+SMALLEST_FONT = 12  # pixels; anything smaller cannot be read
+CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
 
-def choose_font(
-    size: tuple[int, int], labels: list[str]
-) -> ImageFont.FreeTypeFont | None:
-    """Choose the largest font in which all labels of a run fit, so that all have one.
 
-    Parameters
-    ----------
-    size : (width, height)
-        Of the frames, in pixels.
-    labels : list of str
+def make_labels(
+    ks: list[int], shape: tuple[int, ...]
+) -> dict[int, tuple[Image.Image, Image.Image]]:
+    """Make the label of each k, in the largest font in which all fit on the frames.
 
-    Returns
-    -------
-    FreeTypeFont or None
-        None where no font that can be read is small enough.
-
+    `shape` is that of the frames, (height, width, ...). Where no font is small enough
+    there are no labels: all frames have one or none has.
     """
-    for pixels in range(max(CLEAR_FONT, min(size) // 10), SMALLEST_FONT - 1, -1):
-        font = ImageFont.load_default(pixels)
-        if all(place_label(label, font, size)[1] for label in labels):
-            return font
-    return None
+    height, width = shape[:2]
+    shorter = min(height, width)
+    for size in range(max(CLEAR_FONT, shorter // 10), SMALLEST_FONT - 1, -1):
+        labels = {k: make_label(f"k={k}", size, max(2, shorter // 40)) for k in ks}
+        edges = [edge for _, edge in labels.values()]
+        if all(edge.width <= width - 2 and edge.height <= height / 3 for edge in edges):
+            return labels
+    return {}
 
 
-def place_label(
-    text: str, font: ImageFont.FreeTypeFont, size: tuple[int, int]
-) -> tuple[tuple[int, int], bool]:
-    """Tell where to draw a label, centred at the top, and whether it fits there."""
-    width, height = size
-    left, top, right, bottom = font.getbbox(text, "1", stroke_width=edge_width(font))
-    x = (width - (right - left)) // 2
-    y = max(2, min(size) // 40)
-    return (x - left, y - top), x >= 1 and y + bottom - top <= height / 3
+def make_label(text: str, size: int, above: int) -> tuple[Image.Image, Image.Image]:
+    """Make the letters of a label and their edge: two masks, with some pixels above.
 
-
-def edge_width(font: ImageFont.FreeTypeFont) -> int:
-    """Tell how wide the dark edge of the letters is, in pixels."""
-    return max(1, font.size // 12)
+    They are either on or off: in between, Pillow would mix the numbers of the colours.
+    The edge is not Pillow's own stroke, which differs from version to version.
+    """
+    font, thickness = ImageFont.load_default(size), size // SMALLEST_FONT
+    left, top, right, bottom = font.getbbox(text)
+    x, y = thickness - left, thickness - top + above
+    letters = Image.new("L", (x + right + thickness, y + bottom + thickness))
+    ImageDraw.Draw(letters).text((x, y), text, 255, font)
+    letters = letters.point(lambda grey: 255 * (grey > 127))
+    edge = letters.filter(ImageFilter.MaxFilter(2 * thickness + 1))
+    return letters.convert("1"), edge.convert("1")
 
 
 def draw_label(
-    frame: Image.Image, text: str, font: ImageFont.FreeTypeFont, first_colour: int
+    frame: Image.Image, letters: Image.Image, edge: Image.Image, first_colour: int
 ) -> None:
-    """Draw a label on an indexed frame.
-
-    Parameters
-    ----------
-    frame : Image
-        Mode "P", drawn upon.
-    text : str
-    font : FreeTypeFont
-    first_colour : int
-        Where LABEL_COLOURS begin in the frame's palette.
-
-    """
-    place, _ = place_label(text, font, frame.size)
-    draw = ImageDraw.Draw(frame)
-    draw.fontmode = "1"  # no smoothing: it would need more colours
-    draw.text(
-        place,
-        text,
-        font=font,
-        fill=first_colour,
-        stroke_width=edge_width(font),
-        stroke_fill=first_colour + 1,
-    )
+    """Draw a label on an indexed frame, whose LABEL_COLOURS begin at `first_colour`."""
+    place = (frame.width - edge.width) // 2, 0
+    frame.paste(first_colour + 1, place, edge)
+    frame.paste(first_colour, place, letters)
 
 
 # Writing
@@ -847,51 +605,33 @@ def encode_jpeg(frame: Image.Image) -> bytes:
 
 
 def encode_gif(frames: list[Image.Image]) -> bytes:
-    """Assemble indexed frames, exactly as they are, into an endless animation.
-
-    Each becomes a block of its own with its own palette. ``Image.save`` would merge
-    two equal frames into one.
-    """
-    blocks, _ = GifImagePlugin.getheader(frames[0], info={"loop": 0})
-    for frame in frames:
-        blocks += GifImagePlugin.getdata(
-            frame, duration=FRAME_MILLISECONDS, include_color_table=True
-        )
-    return b"".join(blocks) + b";"
-
-
-def frame_path(folder: Path, k: int) -> Path:
-    """Tell where the frame of k goes."""
-    return folder / f"k_{k}.jpg"
+    """Assemble indexed frames, each with its own palette, into an endless animation."""
+    buffer = BytesIO()
+    frames[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=FRAME_MILLISECONDS,
+        loop=0,
+    )
+    return buffer.getvalue()
 
 
 def refuse_to_replace(path: Path, results: list[Path]) -> None:
     """Make sure that no result would take the place of the input, also by a link."""
     for result in results:
-        replaces = False
         with suppress(OSError):  # one of them is not there, or cannot be used anyway
-            replaces = result.samefile(path)
-        if replaces:
-            with blaming(path):
-                raise RefusedError(
-                    f"{result} would replace it; choose another --output"
-                )
-
-
-def make_folder(folder: Path) -> None:
-    """Make sure that a folder exists."""
-    with blaming(folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise RefusedError("a file is in the place of this folder") from None
+            if result.samefile(path):
+                reason = f"{result} would replace it; choose another --output"
+                raise UnusableError(f"{path}: {reason}")
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is never seen half written: beside it, then renamed."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with blaming(path):
+        with errors_naming(path):
             temporary.write_bytes(data)
             temporary.replace(path)
     finally:
@@ -899,40 +639,31 @@ def write_whole(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def remove_other_frames(folder: Path, ks: list[int], kept: Path) -> None:
+def remove_frames(frames: list[Path], kept: Path) -> None:
     """Remove the frames that only earlier runs have made, but not the input, `kept`."""
-    for k in set(range(1, MAX_K + 1)) - set(ks):
-        path = frame_path(folder, k)
+    for path in frames:
         # One of them may have gone by now: another run's frame, or the input.
-        with blaming(path), suppress(FileNotFoundError):
+        with errors_naming(path), suppress(FileNotFoundError):
             if path.is_file() and not path.samefile(kept):
                 path.unlink()
 
 
-# Words
-
-
-class RefusedError(Exception):
-    """Something that cannot be used; its text says why, in words."""
-
-
-class DamagedError(RefusedError):
-    """A picture that cannot be decoded, if only for its metadata."""
+# What goes wrong, and what is said
 
 
 class UnusableError(Exception):
-    """The same with its name: the text is the user's ``error:`` line."""
+    """What cannot be used, and why: the text of the user's ``error:`` line."""
 
 
 @contextmanager
-def blaming(path: Path | str) -> Iterator[None]:
+def errors_naming(path: Path) -> Iterator[None]:
     """Turn what goes wrong into the user's line about this path."""
     try:
         yield
-    except RefusedError as error:
+    except UnusableError as error:
         raise UnusableError(f"{path}: {error}") from error
     except MemoryError as error:
-        raise UnusableError(f"{path}: needs more memory than there is") from error
+        raise UnusableError(f"{path}: needs more memory than it may have") from error
     except OSError as error:
         reason = error.strerror or "the system gives no reason"
         raise UnusableError(f"{path}: {reason}") from error
@@ -947,137 +678,23 @@ def say(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows knows no EPIPE
             sys.exit(141)
-        with blaming("standard output"):
-            raise
+        raise UnusableError(f"standard output: {error.strerror}") from error
 
 
 def printable(text: str, stream: TextIO | None) -> str:
-    """Escape what would break a line or what the stream cannot show."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
+    """Escape what would break a line, and what the stream cannot show."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """Put a number before its noun."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def replace_closed_stderr() -> None:
-    """Open stderr if it is closed: argparse and print would turn to stdout instead."""
-    if sys.stderr is None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        sys.stderr = os.fdopen(2, "w")
-
-
-# Reading a file whose metadata is damaged, as `decode_despite_metadata` does
-
-
-def without_metadata(file: GuardedFile) -> GuardedFile | None:
-    """Return a file without what its picture does not need; None if all is needed.
-
-    Pillow 13 refuses a picture for a wrong checksum in its comment, or a short
-    resolution, or text of more than a mebibyte. Sound profiles and EXIF data stay.
-    """
-    file.seek(0)
-    content = file.read(MAX_LENGTH)
-    if content.startswith(b"\x89PNG"):
-        parts = [content[:8], *filter(is_needed_by_png, png_chunks(content))]
-    elif content.startswith(b"\xff\xd8"):
-        parts = [content[:2], *filter(is_needed_by_jpeg, jpeg_segments(content))]
-    elif content.startswith(b"RIFF"):
-        chunks = b"".join(filter(is_needed_by_webp, webp_chunks(content)))
-        parts = [b"RIFF", struct.pack("<I", len(chunks) + 4), b"WEBP", chunks]
-    elif content.startswith((b"II*\0", b"MM\0*")):
-        parts = [tiff_without_metadata(content)]
-    elif content[4:8] == b"ftyp":
-        parts = [content.replace(b"Exif", b"none", 1)]
-    else:
-        parts = []
-    bare = b"".join(parts)
-    return GuardedFile(BytesIO(bare)) if bare and bare != content else None
-
-
-def png_chunks(content: bytes) -> Iterator[bytes]:
-    """Yield the chunks of a PNG: length, name, content and checksum."""
-    place = 8
-    while place + 12 <= len(content):
-        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
-        yield content[place:end]
-        place = end
-
-
-def is_needed_by_png(chunk: bytes) -> bool:
-    """Tell whether a chunk decides on pixels or colours and can be trusted with it."""
-    name, content, checksum = chunk[4:8], chunk[8:-4], chunk[-4:]
-    if name == b"iCCP" and not is_sound_png_profile(content):
-        return False
-    if name in (b"iCCP", b"eXIf"):
-        return zlib.crc32(name + content).to_bytes(4, "big") == checksum
-    return name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-
-
-def is_sound_png_profile(content: bytes) -> bool:
-    """Tell whether Pillow would unpack this: a name, 0, 0, and up to a mebibyte."""
-    packed = content.partition(b"\0")[2]
-    with suppress(zlib.error):
-        profile = zlib.decompressobj().decompress(packed[1:], 1 << 20)
-        return packed[:1] == b"\0" and len(profile) < 1 << 20
-    return False
-
-
-def jpeg_segments(content: bytes) -> Iterator[bytes]:
-    """Yield the segments of a JPEG up to its first scan, and then all the rest."""
-    place = 2
-    while content[place : place + 2] != b"\xff\xda" and place < len(content):
-        end = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-        yield content[place:end]
-        place = end
-    yield content[place:]
-
-
-def is_needed_by_jpeg(segment: bytes) -> bool:
-    """Tell whether a segment is no metadata, or profile, EXIF or Adobe's, and whole."""
-    if re.match(b"\xff[\xe0-\xef\xfe]", segment):
-        return bool(re.match(b"....(ICC_PROFILE\0..|Exif\0|Adobe.{7})", segment, re.S))
-    return True
-
-
-def webp_chunks(content: bytes) -> Iterator[bytes]:
-    """Yield the chunks of a WebP: name, length and content."""
-    place = 12
-    while place < len(content):
-        length = int.from_bytes(content[place + 4 : place + 8], "little")
-        end = place + 8 + length + length % 2
-        yield content[place:end]
-        place = end
-
-
-def is_needed_by_webp(chunk: bytes) -> bool:
-    """Tell whether a chunk decides on pixels or colours."""
-    return chunk[:4] in (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP")
-
-
-def tiff_without_metadata(content: bytes) -> bytes:
-    """Return a TIFF whose first page has no tags for resolution, XMP, EXIF and such."""
-    order = "little" if content.startswith(b"II") else "big"
-
-    def number(place: int, length: int) -> int:
-        return int.from_bytes(content[place : place + length], order)
-
-    page = number(4, 4)
-    tags = range(page + 2, page + 2 + 12 * number(page, 2), 12)
-    kept = [place for place in tags if number(place, 2) not in TIFF_METADATA]
-    bare = len(kept).to_bytes(2, order)
-    bare += b"".join(content[place : place + 12] for place in kept)
-    bare += bytes(4)  # no further page
-    return content[:page] + bare + content[page + len(bare) :]
-
-
 if __name__ == "__main__":
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         # An exception again: no temporary file is left behind.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    status = main()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done but Python's own end
-    sys.exit(status)
+    sys.exit(main())

@@ -29,9 +29,9 @@ from sklearn.cluster import KMeans as ScikitKMeans
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import main
+from conftest import METER, PROJECT, SAMPLE
 from kmeans import KMeans, Points
 
-PROJECT = Path(main.__file__).parent
 Fit = Callable[[np.ndarray, list[int], int], list[np.ndarray]]
 
 
@@ -117,7 +117,7 @@ def inertia(image: np.ndarray, centroids: np.ndarray) -> float:
 def default_photos() -> list[Path]:
     """Return the sample and scikit-learn's photos; its china.jpg is the sample."""
     bundled = Path(sklearn.__file__).parent / "datasets" / "images"
-    photos = [PROJECT / "images" / "input-image.jpg", *bundled.glob("*.jpg")]
+    photos = [SAMPLE, *bundled.glob("*.jpg")]
     return list({photo.read_bytes(): photo for photo in reversed(photos)}.values())
 
 
@@ -228,28 +228,16 @@ def compare_runs(photos: list[Path], repeats: int) -> None:
 
 
 def measure(command: list[str]) -> tuple[float, float]:
-    """Run a command; return its seconds and its peak memory in MiB (0: unknown)."""
-    meter = (
-        "import os, subprocess, sys, time\n"
-        "began = time.perf_counter()\n"
-        "process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
-        "if hasattr(os, 'wait4'):\n"
-        "    _, status, usage = os.wait4(process.pid, 0)\n"
-        "    code, peak = os.waitstatus_to_exitcode(status), usage.ru_maxrss\n"
-        "else:\n"
-        "    code, peak = process.wait(), 0\n"
-        "print(time.perf_counter() - began, peak)\n"
-        "sys.exit(code)"
-    )
+    """Run a command; return its seconds and its peak memory in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-c", meter, *command],
+            [sys.executable, "-c", METER, *command],
             cwd=folder,
             stdout=subprocess.PIPE,
             check=True,
         )
     seconds, peak = map(float, done.stdout.split())
-    return seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return seconds, peak
 
 
 def show_growth() -> None:

@@ -14,9 +14,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import main
+
 PROJECT = Path(__file__).resolve().parent.parent
 SAMPLE = PROJECT / "images" / "input-image.jpg"
 PROGRAM = [sys.executable, PROJECT / "main.py"]
+PEAK_UNIT = 2**20 if sys.platform == "darwin" else 2**10  # of `ru_maxrss`, in MiB
+# Runs a command and prints its seconds and peak MiB. It is a small process of its own:
+# the peak of a child is never less than that of the process which started it.
+METER = f"""if True:
+    import os, subprocess, sys, time
+    began = time.perf_counter()
+    process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    print(time.perf_counter() - began, usage.ru_maxrss / {PEAK_UNIT})
+    sys.exit(os.waitstatus_to_exitcode(status))
+"""
 SECONDS = 60  # that a process may take; most need less than one
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
@@ -37,13 +50,15 @@ class Outcome:
 
 
 def gif_frames(path: Path) -> list[np.ndarray]:
-    """RGB pixels of every frame of an animation that shows all of them equally long."""
+    """RGB pixels of every frame of an endless animation, once for each 750 ms."""
     with Image.open(path) as gif:
         frames = []
         for i in range(gif.n_frames):
             gif.seek(i)
-            assert gif.info["duration"] == 750 and gif.info["loop"] == 0
-            frames.append(np.asarray(gif.convert("RGB")))
+            assert gif.n_frames == 1 or gif.info["loop"] == 0
+            shown, rest = divmod(gif.info["duration"], main.FRAME_MILLISECONDS)
+            assert shown and not rest
+            frames += [np.asarray(gif.convert("RGB"))] * shown
     return frames
 
 

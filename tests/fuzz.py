@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 import main
+from conftest import PEAK_UNIT, SAMPLE
 
 SECONDS = 10
 MEBIBYTES = 1024
@@ -39,8 +40,7 @@ PROFILED = ["JPEG", "PNG", "WEBP", "TIFF"]
 
 def small_photo() -> Image.Image:
     """Return the sample, small."""
-    sample = Path(main.__file__).parent / "images" / "input-image.jpg"
-    with Image.open(sample) as image:
+    with Image.open(SAMPLE) as image:
         return image.resize((WIDTH, HEIGHT))
 
 
@@ -168,8 +168,7 @@ def run_forked(arguments: list[str], messages: Path) -> tuple[int, float, float]
             sys.stderr.flush()
             os._exit(status)
     _, status, usage = os.wait4(child, 0)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return status, time.perf_counter() - began, usage.ru_maxrss / unit
+    return status, time.perf_counter() - began, usage.ru_maxrss / PEAK_UNIT
 
 
 def complaint(folder: Path, file: Path) -> tuple[str, str]:

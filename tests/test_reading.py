@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import sys
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from PIL import ExifTags, Image, ImageCms, features
 
 import main
 from conftest import (
+    METER,
     NOISE,
     PROGRAM,
     PROJECT,
@@ -101,8 +103,8 @@ def png(
 
 
 def blank_png(side: int, depth: int, kind: int, before: bytes = b"") -> bytes:
-    """Return a square PNG of zeros that takes no time to make."""
-    samples = {0: 1, 3: 1, 4: 2, 6: 4}[kind]
+    """Return a square PNG of zeros that takes no memory to make."""
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
     row = bytes(1 + (side * depth * samples + 7) // 8)
     deflate = zlib.compressobj(9)
     pixels = b"".join(deflate.compress(row) for _ in range(side)) + deflate.flush()
@@ -110,18 +112,6 @@ def blank_png(side: int, depth: int, kind: int, before: bytes = b"") -> bytes:
     return whole.replace(
         png_chunk(b"IDAT", zlib.compress(b"")), png_chunk(b"IDAT", pixels)
     )
-
-
-def progressive_jpeg(scans: int) -> bytes:
-    """Return a JPEG with its last scan repeated so many times."""
-    content = encoded("JPEG", progressive=True)
-    last = content.rindex(b"\xff\xda")
-    return content[:last] + content[last:-2] * scans + b"\xff\xd9"
-
-
-def app_segment(number: int, content: bytes) -> bytes:
-    """Return one of the segments of a JPEG file that hold metadata, APP0 to APP15."""
-    return struct.pack(">HH", 0xFFE0 + number, len(content) + 2) + content
 
 
 def tiff(pixels: bytes, width: int = 1, height: int = 1, **more: list[int]) -> bytes:
@@ -158,29 +148,39 @@ def one_colour_webp(side: int) -> bytes:
     return b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/" + size + b"\7\x10\x11\xfd\x0fDD\xff\3"
 
 
-def large_progressive_jpeg(side: int) -> bytes:
-    """Return a JPEG that claims a size far beyond its pixels."""
-    content = bytearray(encoded("JPEG", progressive=True))
-    place = content.index(b"\xff\xc2") + 5
-    content[place : place + 4] = struct.pack(">2H", side, side)
-    return bytes(content)
+def many_scans(side: int, count: int) -> bytes:
+    """Return a progressive JPEG with its last scan repeated so many times."""
+    picture = Image.new("L", (side, side))
+    content = encoded("JPEG", picture, progressive=True, quality=95)
+    last = content.rindex(b"\xff\xda")
+    return content[:last] + content[last:-2] * count + b"\xff\xd9"
 
 
-def long_metadata(kind: str) -> list[bytes | int]:
-    """Return a small picture in parts; a number is a hole of so many bytes."""
-    if kind == "segments":
-        picture = encoded("JPEG")
-        return [picture[:2], b"\xff\xef\0\2" * 1_000_000, picture[2:]]
-    if kind == "comment":
-        return [b"P6\n#", 20_000_000, b"\n9 9\n255\n" + bytes(243)]
-    if kind == "lines":
-        head = struct.pack(
-            "<2s3I3I2H6I", b"BM", 0, 0, 1078, 40, 4, 4, 1, 8, 1, *[0] * 5
-        )
-        return [head, 20_000_000]
-    tag = struct.pack("<2HII", 700, 1, 210_000_000, 8)  # XMP
-    head = struct.pack("<2sHI", b"II", 42, 210_000_008)
-    return [head, 210_000_000, struct.pack("<H", 1) + tag + bytes(4)]
+def large_gif_frame() -> bytes:
+    """Return a GIF of 43 bytes whose frame wants a canvas of 65535 x 65535."""
+    head = struct.pack("<6sHH3B6x", b"GIF89a", 10, 10, 0x80, 0, 0)
+    control = b"\x21\xf9\x04\x08" + bytes(4)
+    return (
+        head
+        + control
+        + struct.pack("<c4H6B", b",", 0, 0, *[65535] * 2, 0, 2, 2, 76, 1, 0)
+        + b";"
+    )
+
+
+def old_jpeg_tiff() -> bytes:
+    """Return a TIFF with a whole JPEG in it, as before 1995: compression 6."""
+    picture = encoded("JPEG", Image.fromarray(NOISE))
+    return tiff(
+        picture,
+        *NOISE.shape[1::-1],
+        Compression=[6],
+        PhotometricInterpretation=[6],
+        JPEGProc=[1],
+        JpegIFOffset=[8],
+        JpegIFByteCount=[len(picture)],
+        YCbCrSubSampling=[2, 2],
+    )
 
 
 def icc_profile(space: bytes, connection: bytes, tag: str, content: bytes) -> bytes:
@@ -287,24 +287,11 @@ def test_transparent_palette_colours_are_white(tmp_path):
     assert (shown[~hidden] == np.asarray(image.convert("RGB"))[~hidden]).all()
 
 
-@pytest.mark.parametrize(
-    "depth, kind, transparent, row, wanted",
-    [
-        (16, 0, [256], struct.pack(">4H", 0, 256, 30_000, 65_535), [0, 255, 117]),
-        (4, 0, [5], b"\x15\xf0", [17, 255, 255]),
-        (2, 0, [1], b"\x98", [170, 255, 170]),
-        (16, 2, [9, 9, 999], struct.pack(">6H", *[9, 9, 999] * 2), [255, 255]),
-    ],
-    ids=["16-bit grey", "4-bit grey", "2-bit grey", "16-bit colour"],
-)
-def test_the_transparent_colour_of_a_png_is_white(
-    tmp_path, depth, kind, transparent, row, wanted
-):
-    width = len(row) * 8 // (depth * len(transparent))
-    key = png_chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent))
-    content = png(width, 1, depth, kind, b"\0" + row, before=key)
-    shown = read(content, tmp_path)
-    assert shown[0, : len(wanted), 0].tolist() == wanted
+def test_the_transparent_grey_of_a_16_bit_png_is_white(tmp_path):
+    key = png_chunk(b"tRNS", struct.pack(">H", 256))
+    row = b"\0" + struct.pack(">4H", 0, 256, 30_000, 65_535)
+    shown = read(png(4, 1, 16, 0, row, before=key), tmp_path)
+    assert shown[0, :, 0].tolist() == [0, 255, 117, 255]
 
 
 @pytest.mark.parametrize("size", [(120, 90), (2400, 1800)], ids=["small", "large"])
@@ -490,76 +477,30 @@ def test_a_pillow_without_littlecms_leaves_profiles_aside(tmp_path, monkeypatch)
 PNG_METADATA = {
     "text with a wrong checksum": png_chunk(b"tEXt", b"Comment\0", spoil=True),
     "a profile with a wrong checksum": png_chunk(b"iCCP", b"n\0\0x", spoil=True),
-    "an empty profile": png_chunk(b"iCCP", b""),
-    "a profile that unpacks to megabytes": png_chunk(
-        b"iCCP", b"n\0\0" + zlib.compress(bytes(2_000_000))
-    ),
     "a short resolution": png_chunk(b"pHYs", b"\0\0"),
-    "text packed in an unknown way": png_chunk(b"zTXt", b"Comment\0\7x"),
-    "megabytes of text": png_chunk(
+    "an empty gamma": png_chunk(b"gAMA", b""),
+    "megabytes of packed text": png_chunk(
         b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(2_000_000))
     ),
-    "an animation of nothing": png_chunk(b"acTL", b""),
+    "68 megabytes of text": png_chunk(b"tEXt", b"workflow\0" + b"x" * 68_000_000),
 }
 
 
-@pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("name", PNG_METADATA)
-def test_the_metadata_of_a_png_never_costs_the_picture(tmp_path, name, place):
-    content = png(1, 1, 8, 2, bytes((0, *RED)), **{place: PNG_METADATA[name]})
+def test_the_metadata_of_a_png_never_costs_the_picture(tmp_path, name):
+    content = png(1, 1, 8, 2, bytes((0, *RED)), before=PNG_METADATA[name])
     assert (read(content, tmp_path) == RED).all()
 
 
 @needs_profiles
-def test_damaged_metadata_does_not_cost_the_colours(tmp_path):
-    profile = png_chunk(b"iCCP", b"name\0\0" + zlib.compress(swapping_profile()))
-    damaged = PNG_METADATA["a short resolution"]
-    content = png(1, 1, 8, 2, bytes((0, *RED)), before=damaged + profile)
-    assert np.abs(read(content, tmp_path) - np.array(GREEN)).max() <= 1
-
-
-@pytest.mark.parametrize(
-    "number, content",
-    [
-        (0, b"JFIF\0"),
-        (2, b"ICC_PROFILE\0"),
-        (14, b"Adobe"),
-        (2, b"MPF\0II*\0\x08\0\0\0" + b"\xff" * 99),
-    ],
-    ids=["JFIF", "profile", "Adobe", "multi-picture"],
-)
-def test_the_metadata_of_a_jpeg_never_costs_the_picture(tmp_path, number, content):
-    whole = encoded("JPEG", quality=95)
-    damaged = whole[:2] + app_segment(number, content) + whole[2:]
-    assert decibels(read(damaged, tmp_path), small_photo()) > 30
-
-
-@pytest.mark.parametrize("length", [0, 3, 99_999])
-def test_the_metadata_of_a_webp_never_costs_the_picture(tmp_path, length):
-    content = bytearray(encoded("WEBP", xmp=b"<x/>", quality=95))
-    place = content.rindex(b"XMP ") + 4
-    content[place : place + 4] = struct.pack("<I", length)
-    assert decibels(read(content, tmp_path), small_photo()) > 30
-
-
-def test_the_metadata_of_an_avif_never_costs_the_picture(tmp_path):
-    exif = Image.Exif()
-    exif[ExifTags.Base.ImageDescription] = "description"
-    content = bytearray(encoded("AVIF", exif=exif, quality=95))
-    place = max(content.find(b"II*\0"), content.find(b"MM\0*"))
-    content[place + 4 : place + 8] = b"\xff" * 4
-    assert decibels(read(content, tmp_path), small_photo()) > 30
-
-
-@pytest.mark.parametrize(
-    "name, kind", [("XResolution", 2), ("XMLPacket", 3), ("ExifOffset", 16)]
-)
-def test_the_metadata_of_a_tiff_never_costs_the_picture(tmp_path, name, kind):
-    more = {"XResolution": [72], "YResolution": [72], "ResolutionUnit": [3]}
-    content = bytearray(tiff(bytes(RED), **{**more, name: [255]}))
-    place = content.index(struct.pack("<HHI", ExifTags.Base[name], 3, 1))
-    content[place + 2] = kind
-    assert (read(content, tmp_path) == RED).all()
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_profile_may_be_as_large_as_a_printers(tmp_path, form):
+    profile = swapping_profile()
+    size = len(profile) + 1_200_000
+    padded = struct.pack(">I", size) + profile[4:] + NOISE.tobytes() * 38
+    picture = Image.new("RGB", (9, 9), RED)
+    content = encoded(form, picture, icc_profile=padded[:size], quality=100)
+    assert np.abs(read(content, tmp_path) - np.array(GREEN)).max() <= 4
 
 
 @pytest.mark.parametrize("form", ["AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
@@ -575,13 +516,13 @@ def test_missing_pixels_cost_the_picture(tmp_path, form):
 @pytest.mark.parametrize(
     "content, reason",
     [
-        (b"", "is empty"),
+        (b"", "is not an image"),
         (NOISE.tobytes(), "is not an image"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not an image"),
         (b"%PDF-1.4\n%%EOF\n", "is not an image"),
         (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC photo as JPEG"),
         (encoded("GIF")[:20], "is not an image"),
-        (png(100_000, 100_000, 8, 2, b""), "has 10000.0 megapixels"),
+        (png(100_000, 100_000, 8, 2, b""), "has over 220 megapixels"),
     ],
     ids=["empty", "noise", "SVG", "PDF", "HEIC", "a cut head", "huge"],
 )
@@ -604,7 +545,7 @@ def test_what_a_library_prints_about_damage_is_not_seen(tmp_path, capfd, compres
     "name, error, reason",
     [
         ("to_srgb", MemoryError(), "needs more memory"),
-        ("to_srgb", KeyError("x"), "is damaged or not complete"),
+        ("to_srgb", KeyError("x"), "is damaged, not complete"),
         ("silence", OSError(errno.EMFILE, "Too many open files"), "Too many open"),
         ("open_file", OSError(), "no reason"),
     ],
@@ -644,64 +585,56 @@ def test_decoders_that_only_pillow_knows_are_not_reached(tmp_path):
         read(b"PyRGBA 1 1 255\n" + bytes(4), tmp_path)
 
 
-LARGE_CLAIMS = {
-    "webp": one_colour_webp(7800),
-    "progressive": large_progressive_jpeg(14_000),
-    "turned": tiff(b"123", 12_000, 12_000, Orientation=[6]),
-    "grey and alpha": png(15_000, 15_000, 8, 4, b""),
-    "deep colour and alpha": png(15_000, 15_000, 16, 6, b""),
-    "grey": png(16_000, 16_000, 8, 0, b""),
-    "plain text": b"P3 3000 2000 255\n",
-    "unusual range": b"P6 3000 2000 99\n",
-    "tile": tiff(b"1", TileWidth=[60_000], TileLength=[60_000], Compression=[8]),
+def test_what_breaks_in_the_program_is_not_called_damage(monkeypatch):
+    monkeypatch.delattr(main.cv2, "resize")  # as in the empty cv2 that pip may leave
+    with pytest.raises(AttributeError, match="resize"):
+        main.read_image(SAMPLE)
+
+
+TOO_LARGE = {
+    "PNG": png(15_000, 15_000, 8, 0, b""),
+    "GIF frame": large_gif_frame(),
+    "WebP": one_colour_webp(7600),
 }
 
 
-@pytest.mark.parametrize("name", LARGE_CLAIMS)
-def test_what_would_cost_too_much_is_refused_with_the_size_that_it_may_have(
-    tmp_path, name
-):
-    with pytest.raises(main.UnusableError, match=r"has .* may have \d+\.\d"):
-        read(LARGE_CLAIMS[name], tmp_path)
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_too_many_pixels_are_refused_whatever_they_hold(tmp_path, name):
+    with pytest.raises(main.UnusableError, match="has over 220 megapixels"):
+        read(TOO_LARGE[name], tmp_path)
 
 
-def test_what_follows_a_jpeg_is_not_counted_as_its_scans(tmp_path):
-    motion_photo = encoded("JPEG", quality=95) + b"\xff\xda" * 200
-    assert decibels(read(motion_photo, tmp_path), small_photo()) > 30
+def test_what_takes_too_long_to_compute_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(main, "MAX_SECONDS", 0.3)
+    with pytest.raises(main.UnusableError, match="takes over"):
+        read(many_scans(2000, count=300), tmp_path)
 
 
-@pytest.mark.parametrize(
-    "content, reason",
-    [
-        (progressive_jpeg(scans=200), "over 100 scans"),
-        (b"P2 9 9 255\n" + b"#\n" * 2000 + b"1 " * 81, "over 1000 comments"),
-    ],
-)
-def test_what_would_take_too_long_is_refused(tmp_path, content, reason):
-    with pytest.raises(main.UnusableError, match=reason):
-        read(content, tmp_path)
+class SlowFile(io.BufferedReader):
+    """A file on a disk that lets its readers wait."""
+
+    waited = 0.0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file, a little later."""
+        time.sleep(0.05)
+        self.waited += 0.05
+        return super().read(size)
 
 
-@pytest.mark.parametrize("kind", ["segments", "comment", "lines", "tag"])
-def test_metadata_that_would_take_too_long_is_refused(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(main, "MAX_SECONDS", 0.2)
-    with (tmp_path / "long").open("wb") as file:
-        for part in long_metadata(kind):
-            if isinstance(part, int):
-                file.truncate(file.tell() + part)
-                file.seek(0, os.SEEK_END)
-            else:
-                file.write(part)
-    with pytest.raises(main.UnusableError, match="too much time or memory"):
-        main.read_image(tmp_path / "long")
+def test_waiting_is_not_computing(monkeypatch):
+    file = SlowFile(io.FileIO(SAMPLE))
+    monkeypatch.setattr(main, "open_file", lambda path: file)
+    monkeypatch.setattr(main, "MAX_SECONDS", 0.5)
+    assert main.read_image(SAMPLE).shape == (334, 500, 3)
+    assert file.waited > 2 * main.MAX_SECONDS
 
 
-def test_a_file_too_long_to_be_read_as_a_whole_is_refused(tmp_path):
-    with (tmp_path / "long.webp").open("wb") as file:
-        file.write(encoded("WEBP"))
-        file.truncate(300_000_000)  # a hole, which takes no place
-    with pytest.raises(main.UnusableError, match="over 250 MB"):
-        main.read_image(tmp_path / "long.webp")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory")
+def test_what_takes_too_much_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(main, "MAX_MEMORY", 50_000_000)
+    with pytest.raises(main.UnusableError, match="needs more memory"):
+        read(blank_png(5000, 8, 6), tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such measure")
@@ -710,18 +643,11 @@ def test_a_file_too_long_to_be_read_as_a_whole_is_refused(tmp_path):
     [(0, b""), (3, png_chunk(b"PLTE", bytes(6)) + png_chunk(b"tRNS", b"\0"))],
     ids=["grey", "palette with alpha"],
 )
-def test_a_large_picture_is_reduced_before_it_is_converted(run, tmp_path, kind, before):
-    side = 8000
-    (tmp_path / "large.png").write_bytes(blank_png(side, 8, kind, before))
-    measure = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    measured = [sys.executable, "-c", measure, *PROGRAM]
-    done = run("--path", "large.png", "--ks", 1, command=measured)
-    assert done.status == 0, done.err
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    assert int(done.out.split()[-1]) / unit < 100 + 2 * side**2 / 2**20
+def test_an_honest_large_picture_stays_far_below(run, tmp_path, kind, before):
+    (tmp_path / "large.png").write_bytes(blank_png(6900, 8, kind, before))
+    metered = [sys.executable, "-c", METER, *PROGRAM]
+    done = run("--path", "large.png", "--ks", 1, command=metered)
+    assert done.status == 0 and float(done.out.split()[1]) < (500 if kind else 250)
 
 
 UNCLEAR_TIFFS = {
@@ -814,8 +740,17 @@ def test_it_reads_a_tiff_of(tmp_path, name):
 
 @pytest.mark.parametrize("tags", [{"NewSubfileType": [1]}, {"SubfileType": [2]}])
 def test_a_thumbnail_is_not_taken_for_the_picture(tmp_path, tags):
-    with pytest.raises(main.UnusableError, match="begins with a thumbnail"):
+    with pytest.raises(main.UnusableError, match="of a kind not known"):
         read(tiff(bytes(3), **tags), tmp_path)
+
+
+@pytest.mark.parametrize("share", [1, 0.6])
+def test_a_tiff_of_the_oldest_jpeg_is_refused_as_a_cut_one_would_be_grey(
+    tmp_path, share
+):
+    content = old_jpeg_tiff()
+    with pytest.raises(main.UnusableError, match=r"of a kind|damaged|not an image"):
+        read(content[: int(len(content) * share)], tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the fuzzer forks")
