@@ -1,8 +1,8 @@
 """k-means clustering from scratch on NumPy: exact, weighted, reproducible and fast.
 
-This is the whole algorithm, for `points` of shape (n, d) and a generator `rng`::
+This is the whole algorithm, for `points` of shape (n, d) and given `k`, `tol`, `rng`::
 
-    centroids = rng.choice(points, k, replace=False)  # choose
+    centroids = rng.choice(np.unique(points, axis=0), k, replace=False)  # choose
     while True:
         distances = np.linalg.norm(points[:, None] - centroids, axis=2)
         labels = distances.argmin(axis=1)  # assign
@@ -11,13 +11,13 @@ This is the whole algorithm, for `points` of shape (n, d) and a generator `rng`:
             break
         centroids = means  # repeat
 
-Whoever came for k-means may stop here. The rest of this file takes the same steps in a
-small part of the time, and from a better start:
+Whoever came for k-means may stop here. The rest takes the same steps in a fraction of
+the time, from a better start, and refills a cluster that has lost all its points:
 
 - choose k centroids: `find_start`
-- assign every point to its nearest centroid: `Clusters.assign` (plainly: `nearest`)
+- assign every point to its nearest centroid: `Clusters.assign` (in short: `nearest`)
 - update: find the mean of each centroid's points: `Clusters.means`
-- stop where no centroid would move any more, else repeat: `lloyd`
+- stop when no centroid would move further than `tol`, else repeat: `lloyd`
 
 `KMeans` is what a caller sees. Nothing here knows of images: a colour is a point.
 """
@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike
 
 
 class KMeans:
-    """k-means clustering by Lloyd's algorithm; wrong parameters are a ValueError.
+    """k-means clustering by Lloyd's algorithm; wrong parameters raise a ValueError.
 
     Parameters
     ----------
@@ -61,10 +61,9 @@ class KMeans:
     Notes
     -----
     The result is a fixed point of Lloyd's algorithm (S. P. Lloyd, "Least squares
-    quantization in PCM", 1982), to the rounding of doubles of the size of the data's
-    spread: one more plain iteration moves no centroid by more than `tol` (unless
-    `max_iter` has been reached), every label is that of the nearest centroid, and no
-    cluster is empty.
+    quantization in PCM", 1982), to the rounding of doubles of the size of the data: one
+    more plain iteration moves no centroid by more than `tol` (unless `max_iter` has
+    been reached), every label is that of the nearest centroid, and no cluster is empty.
 
     Examples
     --------
@@ -102,7 +101,7 @@ class KMeans:
         Parameters
         ----------
         data : array-like of shape (n, d), real, or Points
-            They are left as they are; `Points` are prepared for any number of fits.
+            They are left unchanged; `Points` are prepared for any number of fits.
         sample_weight : array-like of shape (n,), optional
             How often each point counts, 0 or more; once by default.
 
@@ -126,7 +125,7 @@ class KMeans:
         centroids = clusters.centroids[largest_first]
         self.centroids = centroids * points.unit + points.origin
         self.labels = largest_first.argsort()[clusters.labels]
-        weightless = np.flatnonzero(points.weights == 0)  # of equals the first, as ever
+        weightless = np.flatnonzero(points.weights == 0)  # ties go as in `predict`
         self.labels[weightless] = nearest(points.x[:, weightless], centroids)
         self.inertia = clusters.inertia() * points.unit**2 * points.weight_unit
         return self
@@ -153,20 +152,21 @@ class KMeans:
 def lloyd(
     points: WeightedPoints, centroids: np.ndarray, tol: float, max_iter: int
 ) -> tuple[Clusters, int]:
-    """Move every centroid to the mean of its points until none moves beyond `tol`.
+    """Assign and update the chosen centroids, (k, d), until none moves beyond `tol`.
 
-    Returns the clusters and the number of iterations.
+    Returns the clusters, fewer than k where the points run out, and how many iterations
+    it took.
     """
     clusters = refilled(Clusters(points, centroids))  # assign
     step = np.zeros_like(clusters.centroids)
-    at_means = False  # whether the last step led to the means, and not beyond
+    at_means = False  # true after a plain step, which does not overshoot
     for n_iter in range(1, max_iter + 1):  # repeat
         shift = clusters.means() - clusters.centroids  # update
         is_still = lengths(shift).max() <= tol
         if is_still and at_means:
             break  # stop
         # The first step does not overshoot, because that leads to slightly worse
-        # results; nor does the last, so that the centroids are exactly the means.
+        # results; nor does the last before it stops, so that centroids are means.
         at_means = is_still or n_iter == 1
         step = shift if at_means else accelerated(shift, step, clusters.weights)
         clusters.assign(clusters.centroids + step)  # assign
@@ -181,8 +181,8 @@ def accelerated(shift: np.ndarray, last: np.ndarray, weights: np.ndarray) -> np.
 
     A heavy ball (B. T. Polyak, "Some methods of speeding up the convergence of
     iteration methods", 1964), stopped where it would roll uphill (B. O'Donoghue and E.
-    Candes, "Adaptive restart for accelerated gradient schemes", 2015). The factors
-    decide on time alone: 1.2 to 1.7 with 0.75 to 0.85 take a tenth longer at most.
+    Candes, "Adaptive restart for accelerated gradient schemes", 2015). Factors of 1.2
+    to 1.7 and 0.75 to 0.85 take a tenth longer at most.
 
     `shift` leads from the centroids to the means, (k, d); times the weights of the
     clusters, (k,), it is the direction in which the inertia falls most. `last` is the
@@ -223,7 +223,7 @@ class Clusters:
         moves = lengths(centroids - self.centroids)
         self.centroids = centroids
         # A margin shrinks by the moves of its own centroid and of one other at most. An
-        # EPSILON covers their rounding and a margin's, which is never above the reach.
+        # EPSILON covers their rounding and that of a margin, which is at most `reach`.
         reach = self.points.radius + lengths(centroids).max()
         used = (1 + EPSILON) * (moves + moves.max()) + EPSILON * reach
         self.margins -= used.astype(np.float32).take(self.labels)
@@ -252,7 +252,7 @@ class Clusters:
     def _nearest(
         self, which: np.ndarray, augmented: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Find the labels and margins of these points, which come augmented.
+        """Find labels and margins, (m,), of the points `which`, (m,), given augmented.
 
         Where single precision cannot tell the nearest, double precision does.
         """
@@ -263,7 +263,7 @@ class Clusters:
         return labels, margins
 
     def _relabel(self, which: np.ndarray, labels: np.ndarray) -> None:
-        """Give these points new labels."""
+        """Give the points `which`, (m,), their new labels, (m,)."""
         x, weights = self.points.x.take(which, axis=1), self.points.weights[which]
         k = len(self.centroids)
         lost, lost_sums = totals(x, weights, self.labels[which], k)
@@ -271,7 +271,7 @@ class Clusters:
         self.weights += won - lost
         self.sums += won_sums - lost_sums
         self.labels[which] = labels
-        # So light a cluster has 10 of a double's 16 digits, after what has left it.
+        # What has left a lighter cluster may have left it fewer than 10 right digits.
         if self.weights.min() < 1e-6 * self.weights.sum():
             self._sum_up()
 
@@ -329,7 +329,7 @@ def squared_distances(x: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 def blocks(n: int, work: int) -> list[slice]:
-    """Split n points, each of which takes so many multiplications, into slices.
+    """Split n points into slices, for `work` numbers or multiplications a point.
 
     What comes out of half a million stays in the cache, and OpenBLAS does not split so
     small a product among threads, which would not pay.
@@ -400,11 +400,10 @@ def smallest_two(values: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def find_start(points: WeightedPoints, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Find centroids close to the end of the search, on summaries of the points.
+    """Choose k centroids, (k, d), from which `lloyd` has little left to do.
 
-    On a coarse one a good arrangement is searched for, and on a fine one it is refined.
-    Lloyd's algorithm on all points then has little left to do. There are fewer than k
-    centroids only where there are fewer distinct points.
+    A good arrangement is searched for on a coarse summary of the points, and refined on
+    a fine one. There are fewer than k only where there are fewer distinct points.
     """
     coarse, *fine = points.summaries(k)
     centroids = choose(coarse, k, rng)
@@ -434,8 +433,8 @@ def choose(
     Vassilvitskii, "k-means++: the advantages of careful seeding", 2007). There are
     fewer than `count` where that leaves no point at a distance.
 
-    `closest` are the squared distances to the nearest earlier centroid, (n,); without
-    one all points are farther than any from another.
+    `closest` are the squared distances to the nearest earlier centroid, (n,). By
+    default there is none: 1e9 is more than any here, and infinity times 0 no number.
     """
     # The first part is the authors' number; to choose few leaves time for more draws.
     draws = 2 + int(math.log(count)) + 20 // count
@@ -482,23 +481,23 @@ def exchange(
 def least_missed(clusters: Clusters, count: int) -> list[int]:
     """Choose so many centroids without which the inertia would grow least.
 
-    The points of one that goes are inherited by the second nearest, their heirs, and
-    each heir moves to its new mean. The main heir of one that goes has to stay, because
-    its own loss was reckoned with the other in place.
+    The points of a removed centroid go to their second nearest, the heir, which moves
+    to its new mean. The main heir of one chosen earlier is passed over, because its own
+    loss was reckoned with the other in place.
     """
     k, weights, labels = len(clusters.weights), clusters.points.weights, clusters.labels
     heirs = second_nearest(clusters)
     growth = clusters.squared_errors(heirs) - clusters.squared_errors()
     # What each heir inherits from each centroid, and what is saved as it moves there.
     pairs, pair_of_point = np.unique(labels * k + heirs, return_inverse=True)
-    leaving, heir = np.divmod(pairs, k)
+    leaving, inheriting = np.divmod(pairs, k)
     inherited, sums = totals(clusters.points.x, weights, pair_of_point, len(pairs))
-    pull = sums - inherited * clusters.centroids[heir].T
-    saved = np.square(pull).sum(axis=0) / (inherited + clusters.weights[heir])
+    pull = sums - inherited * clusters.centroids[inheriting].T
+    saved = np.square(pull).sum(axis=0) / (inherited + clusters.weights[inheriting])
     losses = np.bincount(labels, weights * growth, k) - np.bincount(leaving, saved, k)
     main_heir = np.zeros(k, np.intp)
     lightest_first = inherited.argsort(kind="stable")
-    main_heir[leaving[lightest_first]] = heir[lightest_first]  # the last one stays
+    main_heir[leaving[lightest_first]] = inheriting[lightest_first]  # the last stays
     chosen = []
     for j in losses.argsort(kind="stable"):
         if len(chosen) < count and j not in main_heir[chosen]:
@@ -511,9 +510,11 @@ def second_nearest(clusters: Clusters) -> np.ndarray:
 
     A matrix product would do it faster, but processors round it differently.
     """
-    x = clusters.points.augmented[:-2]
-    squares = squared_distances(x, clusters.centroids.astype(np.float32))
-    first, second, *_ = smallest_two(squares + TINY)
+    x, centroids = clusters.points.augmented[:-2], clusters.centroids.astype(np.float32)
+    first, second = np.empty((2, x.shape[1]), np.intp)
+    for part in blocks(x.shape[1], max(centroids.shape)):
+        squares = squared_distances(x[:, part], centroids)
+        first[part], second[part], *_ = smallest_two(squares + TINY)
     return np.where(first == clusters.labels, second, first)
 
 
@@ -523,8 +524,8 @@ def second_nearest(clusters: Clusters) -> np.ndarray:
 class WeightedPoints:
     """Points, (d, n), ready to be clustered, with weights, (n,), both float64.
 
-    There is one row per coordinate, because NumPy is at its best along long rows. No
-    number is much above 1 in size. Their summaries are made once.
+    There is one row per coordinate, because NumPy is at its best along long rows. What
+    has a weight has coordinates of at most 2 in size. Summaries are made once.
     """
 
     def __init__(self, x: np.ndarray, weights: np.ndarray) -> None:
@@ -550,16 +551,15 @@ class WeightedPoints:
         return math.sqrt(self.augmented[-1].max())
 
     def summaries(self, k: int) -> list[WeightedPoints]:
-        """Return a coarse summary for k clusters, and a finer one if there is any.
+        """Return a coarse summary for k clusters, and the finest one if it is another.
 
         They are the means of grid cells. The coarse one has 40 or more for each cluster
         and 1024 in all: half of either leads to worse optima, twice takes longer. Where
-        no grid serves, as in many dimensions, a sample does; its points are no means,
-        so that a few clusters want more of them.
+        no grid serves, a larger sample does, or all points if they are few.
         """
         enough = max(40 * k, 1024)
         grids = [grid for grid in self._grids if len(grid) >= enough]
-        return grids[:1] + grids[1:][-1:] or [self._sample(max(enough, 4096))]
+        return grids[:1] + grids[1:][-1:] or [self._sample(max(2 * enough, 4096))]
 
     @cached_property
     def _grids(self) -> list[WeightedPoints]:
@@ -570,7 +570,7 @@ class WeightedPoints:
         grids, grid, cells = [], self, 2 ** (18 / len(self.x))
         while cells >= 2:
             grid = grid._merged(int(cells))
-            if len(grid) <= len(self) // 2:
+            if len(grid) <= np.count_nonzero(self.weights) // 2:
                 grids.insert(0, grid)
             cells /= 1.25  # so that hardly more than enough are ever taken
         return grids
@@ -625,7 +625,7 @@ class Points(WeightedPoints):
         self.weight_unit = power_of_two(weights.max())
         counted = np.flatnonzero(weights)  # the others have no say
         x = data.T.copy()
-        # Typical of all, if not of many more than 1000, and exact where all are equal.
+        # The median of some 1000 is near enough; where all are equal, it is exact.
         self.origin = np.median(x[:, counted[:: 1 + len(counted) // 1000]], axis=1)
         x -= self.origin[:, None]
         self.unit = power_of_two(np.abs(x).max(axis=0)[counted].max())
@@ -637,7 +637,7 @@ class Points(WeightedPoints):
 
 
 def power_of_two(size: float) -> float:
-    """Return the power of two next to a size: to divide by it costs no digit."""
+    """Return the largest power of two up to a size: to divide by it costs no digit."""
     return math.ldexp(1, math.frexp(size)[1] - 1)
 
 

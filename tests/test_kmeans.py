@@ -251,6 +251,14 @@ def test_only_the_ratios_of_weights_count(size):
     assert found.inertia == pytest.approx(wanted.inertia * size)
 
 
+def test_many_points_without_weight_change_nothing():
+    wanted = KMeans(12, seed=0).fit(NORMAL)
+    data = np.vstack([NORMAL, NORMAL + 1, NORMAL * 3])
+    found = KMeans(12, seed=0).fit(data, np.repeat([1, 0], [3000, 6000]))
+    assert (found.centroids == wanted.centroids).all()
+    assert (found.centroids[found.labels] == found.predict(data)).all()
+
+
 @pytest.mark.parametrize("far", [7, 1e9, 1e150])
 def test_a_point_without_weight_gets_a_label_and_changes_nothing(far):
     wanted = KMeans(6, seed=0).fit(NORMAL)
