@@ -211,8 +211,7 @@ def whole_number(
 # Reading
 #
 # Pillow decodes: unlike OpenCV it raises errors, and tells the size before the pixels.
-# It leaves open which files reach its decoders, what they may cost, and what their
-# numbers mean.
+# It leaves open which files reach it, what they may cost, and what their numbers mean.
 
 # Only these: some of Pillow's forty other formats start programs or never end.
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF"]
@@ -221,7 +220,8 @@ if find_spec("PIL.AvifImagePlugin"):  # from Pillow 11.3 on
 MAX_SECONDS = 8  # of computing; the rest of a run takes at most 2
 MAX_MEMORY = 930_000_000  # bytes; with the program's own 100 million, a GiB
 MAX_PIXELS = 220_000_000  # of 4 bytes; Pillow refuses twice what it is told
-TOO_LARGE = "has over 220 megapixels (as WebP or AVIF, 55); save it smaller"
+MAX_WHOLE = 55_000_000  # pixels of WebP and AVIF, which decode in one piece
+TOO_LARGE = f"has over {MAX_PIXELS:,} pixels (WebP, AVIF: {MAX_WHOLE:,}); shrink it"
 DAMAGED = "cannot be decoded: it is damaged, not complete, too large or of a rare kind"
 NOT_AN_IMAGE = (
     "is not an image this program can read; save it as JPEG or PNG, and export a "
@@ -371,9 +371,10 @@ def open_picture(file: BufferedReader) -> Image.Image:
     """Open a picture, whatever is wrong with its text; no pixels are read here."""
     with switched(ImageFile, LOAD_TRUNCATED_IMAGES=True):
         image = Image.open(file, formats=FORMATS)
-    if image.format in ("WEBP", "AVIF"):  # which hold the file, and four copies
-        held = os.fstat(file.fileno()).st_size + 16 * math.prod(image.size)
-        if held > 900_000_000:  # nearer to MAX_MEMORY, Pillow before 13 crashes
+    if image.format in ("WEBP", "AVIF"):  # held twice, and four times as pixels
+        pixels = math.prod(image.size)
+        held = 2 * os.fstat(file.fileno()).st_size + 16 * pixels
+        if pixels > MAX_WHOLE or held > MAX_MEMORY:  # else Pillow 10 may crash
             raise Image.DecompressionBombError
     return image
 
@@ -454,8 +455,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         try:
             from PIL import ImageCms  # here, as few files need it
 
-            # Perceptual, the default intent, is what browsers use; for profiles without
-            # tables, as cameras', all intents are one.
+            # Perceptual, the default intent, is what browsers use.
             srgb = ImageCms.createProfile("sRGB")
             colours = ImageCms.profileToProfile(
                 colours, BytesIO(profile), srgb, outputMode="RGB"

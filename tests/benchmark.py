@@ -48,33 +48,33 @@ def ours_from_arrays(image: np.ndarray, ks: list[int], seed: int) -> list[np.nda
     return [KMeans(k, seed=seed).fit(colours, counts).centroids for k in ks]
 
 
-def scikit(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Fit all pixels as float32, stopping when all centroids together move 0.001."""
-    pixels = image.reshape(-1, 3).astype(np.float32)
-    tol = 1e-6 / pixels.var(axis=0).mean()  # scikit-learn's is relative and squared
+def scikit_fits(
+    points: np.ndarray, ks: list[int], seed: int, counts: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Fit as float32, stopping when all centroids together move 0.001."""
+    points = points.astype(np.float32)
+    tol = 1e-6 / points.var(axis=0).mean()  # scikit-learn's is relative and squared
     options = {"n_init": 1, "max_iter": 500, "tol": tol, "random_state": seed}
-    return [ScikitKMeans(k, **options).fit(pixels).cluster_centers_ for k in ks]
+    peers = [ScikitKMeans(k, **options) for k in ks]
+    return [peer.fit(points, sample_weight=counts).cluster_centers_ for peer in peers]
+
+
+def scikit(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
+    """Fit all pixels, stopping when all centroids together move 0.001."""
+    return scikit_fits(image.reshape(-1, 3), ks, seed)
 
 
 def scikit_default(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
     """Fit all pixels as float32 with the default settings, a 100 times looser stop."""
     pixels = image.reshape(-1, 3).astype(np.float32)
-    return [
-        ScikitKMeans(k, n_init=1, random_state=seed).fit(pixels).cluster_centers_
-        for k in ks
-    ]
+    peers = [ScikitKMeans(k, n_init=1, random_state=seed) for k in ks]
+    return [peer.fit(pixels).cluster_centers_ for peer in peers]
 
 
 def scikit_weighted(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
     """Fit what `ours` gets: distinct colours with counts; stop as in `scikit`."""
     colours, counts, _ = main.distinct_colours(image)
-    colours = colours.astype(np.float32)
-    tol = 1e-6 / colours.var(axis=0).mean()
-    options = {"n_init": 1, "max_iter": 500, "tol": tol, "random_state": seed}
-    return [
-        ScikitKMeans(k, **options).fit(colours, sample_weight=counts).cluster_centers_
-        for k in ks
-    ]
+    return scikit_fits(colours, ks, seed, counts)
 
 
 def opencv(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:

@@ -83,10 +83,7 @@ def sound_images() -> dict[str, bytes]:
         "animated png": (alpha, "PNG", pages),
         **{f"{form} with a profile": (photo, form, profile) for form in PROFILED},
         "avif": (photo, "AVIF", {}),
-        "jpeg 2000": (photo, "JPEG2000", {}),
         "ppm": (photo, "PPM", {}),
-        "ico": (alpha, "ICO", {"sizes": [(32, 32)]}),
-        "tga": (photo, "TGA", {}),
     }
     images = {}
     for name, (image, form, options) in kinds.items():
@@ -101,9 +98,7 @@ def sound_images() -> dict[str, bytes]:
         ("deep grey png", ".png", deep[..., 0]),
         ("deep tiff", ".tiff", deep),
         ("deep ppm", ".ppm", deep),
-        ("hdr", ".hdr", deep.astype(np.float32)),
         ("pfm", ".pfm", deep.astype(np.float32)),
-        ("sun raster", ".ras", np.asarray(photo)),
     ):
         images[name] = cv2.imencode(ending, pixels)[1].tobytes()
     return images

@@ -27,6 +27,7 @@ from conftest import (
     save,
 )
 
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
 needs_links = pytest.mark.skipif(os.name == "nt", reason="Windows seldom allows links")
 needs_ctrl_c = pytest.mark.skipif(
     os.name == "nt", reason="Windows sends Ctrl-C to whole consoles"
@@ -95,28 +96,14 @@ def test_the_same_seed_gives_the_same_bytes(run, pictures):
     assert one == same and all(one[name] != other[name] for name in one)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "--ks",
-        "--ks 0",
-        "--ks -3",
-        "--ks 2.5",
-        "--ks 255",
-        "--max-size 0",
-        "--max-size 10001",
-        "--max-size 2.5",
-        "--seed -1",
-        "--seed x",
-        f"--seed {'9' * 5000}",
-        f"--ks {'9' * 5000}",
-        "--path",
-        "--path=",
-        "--output=",
-        "--nonsense",
-        "--p=abbreviated",
-    ],
+WRONG_ARGUMENTS = (
+    "--ks|--ks 0|--ks -3|--ks 2.5|--ks 255|--seed -1|--seed x|--max-size 0|"
+    "--max-size 10001|--max-size 2.5|--path|--path=|--output=|--nonsense|--p=short|"
+    f"--seed {'9' * 5000}|--ks {'9' * 5000}"
 )
+
+
+@pytest.mark.parametrize("arguments", WRONG_ARGUMENTS.split("|"))
 def test_wrong_arguments_end_with_status_2_and_the_usage(run, pictures, arguments):
     failed = run(*arguments.split())
     assert failed.status == 2 and not pictures.folder.exists()
@@ -249,18 +236,31 @@ def test_the_demo_is_what_the_default_run_makes(run, pictures, tmp_path):
 
 
 def test_the_example_repaints_its_image(run, tmp_path):
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    example = re.search("```python\n(.*?)```", readme, re.DOTALL)[1]
+    example = re.search("```python\n(.*?)```", README, re.DOTALL)[1]
     put_sample(tmp_path)
     done = run(command=[sys.executable, "-c", example], PYTHONPATH=str(PROJECT))
     assert (done.status, done.err) == (0, "")
-    with Image.open(tmp_path / "painted.png") as painted:
-        pixels = painted.width * painted.height
-        wanted = {
-            f"#{bytes(colour).hex()} {count / pixels:.1%}"
-            for count, colour in painted.getcolors()
-        }
-    assert len(wanted) == 8 and set(done.out.splitlines()) == wanted
+    with Image.open(tmp_path / "painted.png") as painted, Image.open(SAMPLE) as sample:
+        assert len(painted.getcolors()) == 8 and painted.size == sample.size
+        assert decibels(np.asarray(painted), np.asarray(sample)) > 24
+
+
+def test_the_readme_and_the_program_name_the_same_numbers():
+    for words in (
+        f"| `--ks K [K ...]` | {' '.join(map(str, main.DEFAULT_KS))} |",
+        f"1 to {main.MAX_K}, one frame each",
+        f"| `--max-size N` | {main.DEFAULT_SIZE} |",
+        f"1 to {main.MAX_SIZE};",
+        f"all frames, {main.FRAME_MILLISECONDS / 1000} s each",
+        f"`k_{main.MAX_K}.jpg`",
+        f"{main.MAX_PIXELS / 1e6:.0f} megapixels (WebP and AVIF "
+        f"{main.MAX_WHOLE / 1e6:.0f}",
+        f"{main.MAX_SECONDS} s of computing",
+    ):
+        assert words in README.replace("\n", " "), words
+    formats = re.findall("[A-Za-z]{3,}", re.search("It reads (.*?);", README, re.S)[1])
+    named = {name.upper() for name in formats} - {"AND", "FROM", "PILLOW"}
+    assert named == {*main.FORMATS, "AVIF"} - {"DIB"}
 
 
 # The pictures
