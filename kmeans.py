@@ -154,8 +154,7 @@ def lloyd(
 ) -> tuple[Clusters, int]:
     """Assign and update the chosen centroids, (k, d), until none moves beyond `tol`.
 
-    Returns the clusters, fewer than k where the points run out, and how many iterations
-    it took.
+    Returns the clusters, fewer than k where points run out, and how often it repeated.
     """
     clusters = refilled(Clusters(points, centroids))  # assign
     step = np.zeros_like(clusters.centroids)
@@ -184,9 +183,8 @@ def accelerated(shift: np.ndarray, last: np.ndarray, weights: np.ndarray) -> np.
     Candes, "Adaptive restart for accelerated gradient schemes", 2015). Factors of 1.2
     to 1.7 and 0.75 to 0.85 take a tenth longer at most.
 
-    `shift` leads from the centroids to the means, (k, d); times the weights of the
-    clusters, (k,), it is the direction in which the inertia falls most. `last` is the
-    step before.
+    `shift` leads from the centroids to the means, (k, d); times `weights`, (k,), it is
+    the direction in which the inertia falls most. `last` is the step before.
     """
     is_downhill = np.einsum("k,kd,kd->", weights, shift, last) > 0
     return 1.4 * shift + (0.8 if is_downhill else 0) * last
@@ -331,8 +329,7 @@ def squared_distances(x: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 def blocks(n: int, work: int) -> list[slice]:
     """Split n points into slices, for `work` numbers or multiplications a point.
 
-    What comes out of half a million stays in the cache, and OpenBLAS does not split so
-    small a product among threads, which would not pay.
+    Half a million fit the cache, and OpenBLAS does not share them out among threads.
     """
     size = max(1, 2**19 // work)
     return [slice(start, start + size) for start in range(0, n, size)]
@@ -563,39 +560,42 @@ class WeightedPoints:
 
     @cached_property
     def _grids(self) -> list[WeightedPoints]:
-        """Ever finer grids, up to 2**18 cells: the totals of more leave the cache.
-
-        One that does not at least halve the points would not save any time.
-        """
-        grids, grid, cells = [], self, 2 ** (18 / len(self.x))
+        """Ever finer grids, while there are half as many cells as points, or fewer."""
+        grid = counted = self._counted()
+        grids, cells = [], 2 ** (18 / len(self.x))  # the totals of more leave the cache
         while cells >= 2:
             grid = grid._merged(int(cells))
-            if len(grid) <= np.count_nonzero(self.weights) // 2:
+            if len(grid) <= len(counted) // 2:
                 grids.insert(0, grid)
             cells /= 1.25  # so that hardly more than enough are ever taken
         return grids
 
     def _merged(self, cells: int) -> WeightedPoints:
         """Merge the points in each cell of a grid, of so many cells along each axis."""
-        counted = self.weights > 0
-        x, weights = self.x[:, counted], self.weights[counted]
-        low = x.min(axis=1)
+        low = self.x.min(axis=1)
         # Flatter than this, beside coordinates of about 1, is a single cell.
-        span = np.maximum(x.max(axis=1) - low, 1e-9)
-        cell = np.zeros(len(weights), np.intp)
-        for row, start, length in zip(x, low, span, strict=True):
+        span = np.maximum(self.x.max(axis=1) - low, 1e-9)
+        cell = np.zeros(len(self), np.intp)
+        for row, start, length in zip(self.x, low, span, strict=True):
             cell *= cells
             # A little less than all cells: the last one takes the largest, too.
             cell += ((row - start) * ((cells - 1e-6) / length)).astype(np.intp)
-        weights, sums = totals(x, weights, cell, 0)
+        weights = np.bincount(cell, self.weights)
         filled = np.flatnonzero(weights)
-        weights = weights[filled]
-        return WeightedPoints(sums[:, filled] / weights, weights)
+        sums = [np.bincount(cell, self.weights * row)[filled] for row in self.x]
+        return WeightedPoints(np.array(sums) / weights[filled], weights[filled])
 
     def _sample(self, size: int) -> WeightedPoints:
         """Take some of the points, the same ones for all seeds."""
-        counted = np.flatnonzero(self.weights)
-        which = np.random.default_rng(0).permutation(counted)[:size]
+        counted = self._counted()
+        which = np.random.default_rng(0).permutation(len(counted))[:size]
+        return WeightedPoints(counted.x[:, which], counted.weights[which])
+
+    def _counted(self) -> WeightedPoints:
+        """Return the points that have a weight."""
+        if self.weights.all():
+            return self
+        which = np.flatnonzero(self.weights)
         return WeightedPoints(self.x[:, which], self.weights[which])
 
 
