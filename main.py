@@ -13,10 +13,11 @@ import sys
 if sys.version_info < (3, 10):  # noqa: UP036 - else it ends in a TypeError below
     sys.exit("error: this program needs Python 3.10 or newer")
 if __name__ == "__main__":
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    ctrl_c_handler = signal.getsignal(signal.SIGINT)
+    if ctrl_c_handler is signal.default_int_handler:
         # Until `main` runs, end at once: the libraries would mangle an exception.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Products as small as ours gain nothing from more threads.
+    # Matrix products as small as ours gain nothing from more threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
@@ -36,15 +37,7 @@ from typing import TextIO
 
 import cv2
 import numpy as np
-from PIL import (
-    Image,
-    ImageDraw,
-    ImageFile,
-    ImageFilter,
-    ImageFont,
-    ImageOps,
-    PngImagePlugin,
-)
+from PIL import Image, ImageDraw, ImageFile, ImageFont, ImageOps, PngImagePlugin
 from PIL.ExifTags import Base
 
 from kmeans import KMeans, Points
@@ -86,12 +79,12 @@ def run(
     """Segment the image at `path` once per k and write the frames and their GIF."""
     start = perf_counter()
     folder, gif = output / "segmented-images", output / "output.gif"
-    files = {k: folder / f"k_{k}.jpg" for k in range(1, MAX_K + 1)}
-    refuse_to_replace(path, [gif, *(files[k] for k in ks)])
+    frame_paths = {k: folder / f"k_{k}.jpg" for k in range(1, MAX_K + 1)}
+    refuse_to_replace(path, [gif, *(frame_paths[k] for k in ks)])
     image = read_image(path, max_size)
     colours, counts, colour_of_pixel = distinct_colours(image)
     points = Points(colours, sample_weight=counts)
-    label_of = make_labels(ks, image.shape) if label else {}
+    labels = make_labels(ks, image.shape) if label else {}
     with errors_naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if len(colours) < max(ks):
@@ -104,22 +97,23 @@ def run(
     for k in ks:
         model = KMeans(k=min(k, len(colours)), seed=seed).fit(points)
         shown = np.rint(model.centroids).astype(np.uint8)
-        labels = model.labels.astype(np.uint8)[colour_of_pixel]
-        frame = paint(shown, labels.reshape(image.shape[:2]))
+        cluster_of_pixel = model.labels.astype(np.uint8)[colour_of_pixel]
+        frame = paint(shown, cluster_of_pixel.reshape(image.shape[:2]))
         decibels = psnr(image, frame)
-        if label_of:
-            draw_label(frame, *label_of[k], first_colour=len(shown))
-        write_whole(files[k], encode_jpeg(frame))
-        say(f"{files[k].name:9} {model.n_iter:4d} iterations {decibels:6.2f} dB")
+        if labels:
+            draw_label(frame, *labels[k], first_colour=len(shown))
+        write_whole(frame_paths[k], encode_jpeg(frame))
+        name = frame_paths[k].name
+        say(f"{name:9} {model.n_iter:4d} iterations {decibels:6.2f} dB")
         if palette:
-            shares = np.bincount(labels) / labels.size
+            shares = np.bincount(cluster_of_pixel) / cluster_of_pixel.size
             for share, colour in sorted(zip(-shares, shown.tolist(), strict=True)):
                 say(f"  #{bytes(colour).hex()} {-100 * share:5.1f} %")
         frames.append(frame)
 
     encoded = encode_gif(frames)
     write_whole(gif, encoded)
-    remove_frames([files[k] for k in files.keys() - set(ks)], kept=path)
+    remove_frames([frame_paths[k] for k in frame_paths.keys() - set(ks)], kept=path)
     size = f"{plural(len(frames), 'frame')}, {len(encoded) / 1000:.1f} kB"
     say(f"{gif}: {size}, made in {perf_counter() - start:.2f} s")
 
@@ -134,7 +128,7 @@ def parse_arguments() -> argparse.Namespace:
         "back as k grows.",
         epilog="example: python main.py --path photo.jpg --ks 2 4 8 --output results",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        argument_default=argparse.SUPPRESS,  # of the last two `run` knows the defaults
+        argument_default=argparse.SUPPRESS,  # so that no flag is "(default: True)"
         allow_abbrev=False,
     )
     several = "; several are given as --ks 2 4 8, the image as --path IMAGE"
@@ -183,7 +177,7 @@ def file_path(text: str) -> Path:
 def folder_path(text: str) -> Path:
     """Parse ``--output``, and tell who names the picture they expect there."""
     folder = file_path(text)
-    if folder.suffix and folder.suffix.lower() in Image.registered_extensions():
+    if Image.registered_extensions().get(folder.suffix.lower()) in FORMATS:
         with suppress(OSError):  # no such name can be asked about, nor made
             if folder.is_dir():
                 return folder
@@ -214,23 +208,23 @@ def whole_number(
 # It leaves open which files reach it, what they may cost, and what their numbers mean.
 
 # Only these: some of Pillow's forty other formats start programs or never end.
-FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF"]
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF"]
 if find_spec("PIL.AvifImagePlugin"):  # from Pillow 11.3 on
     FORMATS.append("AVIF")
 MAX_SECONDS = 8  # of computing; the rest of a run takes at most 2
 MAX_MEMORY = 930_000_000  # bytes; with the program's own 100 million, a GiB
-MAX_PIXELS = 220_000_000  # of 4 bytes; Pillow refuses twice what it is told
-MAX_WHOLE = 55_000_000  # pixels of WebP and AVIF, which decode in one piece
-TOO_LARGE = f"has over {MAX_PIXELS:,} pixels (WebP, AVIF: {MAX_WHOLE:,}); shrink it"
+MAX_PIXELS = 220_000_000  # 880 MB at 4 bytes each
+MAX_WEBP_PIXELS = 55_000_000  # and of AVIF, which are decoded in one piece
+TOO_LARGE = f"has over {MAX_PIXELS:,} pixels; save it smaller"
 DAMAGED = "cannot be decoded: it is damaged, not complete, too large or of a rare kind"
 NOT_AN_IMAGE = (
     "is not an image this program can read; save it as JPEG or PNG, and export a "
-    "phone's HEIC photo as JPEG (it also reads WebP, BMP, TIFF, GIF, AVIF and PPM)"
+    f"phone's HEIC photo as JPEG (it also reads {', '.join(FORMATS[2:])})"
 )
 
 
 def read_image(path: Path, max_size: int = DEFAULT_SIZE) -> np.ndarray:
-    """Read an image file of any size, in the format that its content has.
+    """Read an image file within these limits, in the format that its content has.
 
     Parameters
     ----------
@@ -250,7 +244,7 @@ def read_image(path: Path, max_size: int = DEFAULT_SIZE) -> np.ndarray:
 
     """
     with errors_naming(path), silence():
-        with open_file(path) as file, bounded_cost(), naming_damage():
+        with open_file(path) as file, bounded_cost(), explaining_errors():
             picture, size, info = decode(file, max_size)
         return turn_upright(resize_image(np.asarray(picture), max_size, size), info)
 
@@ -286,7 +280,7 @@ def bounded_cost() -> Iterator[None]:
     """Let decoding cost no more than MAX_MEMORY and MAX_SECONDS of computing.
 
     Waiting for a slow disk does not count. Only Linux limits memory, Windows not even
-    time: there MAX_PIXELS alone protects.
+    time: there MAX_PIXELS alone protects. It works in the main thread only.
     """
     if os.name == "nt":
         yield
@@ -297,14 +291,15 @@ def bounded_cost() -> Iterator[None]:
         raise UnusableError(f"takes over {MAX_SECONDS} s to decode; save it anew")
 
     limits = resource.getrlimit(resource.RLIMIT_DATA)
-    with suppress(OSError, ValueError):  # not on Linux, or limited to less already
-        held = int(Path("/proc/self/statm").read_text().split()[5])  # in pages
-        most = held * resource.getpagesize() + MAX_MEMORY
-        resource.setrlimit(resource.RLIMIT_DATA, (most, limits[1]))
     handler = signal.signal(signal.SIGPROF, give_up)
-    # Again every second, as Pillow may take the first for damage and go on.
-    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS, 1)
     try:
+        with suppress(OSError):  # only Linux tells how much is held, in pages
+            held = int(Path("/proc/self/statm").read_text().split()[5])
+            most = [held * resource.getpagesize() + MAX_MEMORY, *limits]
+            most = min(bound for bound in most if bound != resource.RLIM_INFINITY)
+            resource.setrlimit(resource.RLIMIT_DATA, (most, limits[1]))
+        # Again every second, as Pillow may take the first for damage and go on.
+        signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS, 1)
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -313,8 +308,8 @@ def bounded_cost() -> Iterator[None]:
 
 
 @contextmanager
-def naming_damage() -> Iterator[None]:
-    """Turn whatever a decoder stumbles on in damaged data into words."""
+def explaining_errors() -> Iterator[None]:
+    """Turn whatever a decoder stumbles on into words."""
     try:
         yield
     except (UnusableError, MemoryError):
@@ -351,7 +346,7 @@ def decode(
     text = {"MAX_TEXT_CHUNK": MAX_MEMORY // 8, "MAX_TEXT_MEMORY": MAX_MEMORY // 8}
     with (
         switched(PngImagePlugin, **text),
-        switched(Image, MAX_IMAGE_PIXELS=MAX_PIXELS // 2),
+        switched(Image, MAX_IMAGE_PIXELS=MAX_PIXELS // 2),  # it refuses the double
         open_picture(file) as image,
     ):
         refuse_what_pillow_shows_wrong(image)
@@ -371,11 +366,10 @@ def open_picture(file: BufferedReader) -> Image.Image:
     """Open a picture, whatever is wrong with its text; no pixels are read here."""
     with switched(ImageFile, LOAD_TRUNCATED_IMAGES=True):
         image = Image.open(file, formats=FORMATS)
-    if image.format in ("WEBP", "AVIF"):  # held twice, and four times as pixels
-        pixels = math.prod(image.size)
-        held = 2 * os.fstat(file.fileno()).st_size + 16 * pixels
-        if pixels > MAX_WHOLE or held > MAX_MEMORY:  # else Pillow 10 may crash
-            raise Image.DecompressionBombError
+    if image.format in ("WEBP", "AVIF"):  # with too little memory, Pillow 10 crashes
+        held = 2 * os.fstat(file.fileno()).st_size + 16 * math.prod(image.size)
+        if held > 16 * MAX_WEBP_PIXELS:
+            raise MemoryError
     return image
 
 
@@ -580,9 +574,10 @@ def make_label(text: str, size: int, above: int) -> tuple[Image.Image, Image.Ima
     x, y = thickness - left, thickness - top + above
     letters = Image.new("L", (x + right + thickness, y + bottom + thickness))
     ImageDraw.Draw(letters).text((x, y), text, 255, font)
-    letters = letters.point(lambda grey: 255 * (grey > 127))
-    edge = letters.filter(ImageFilter.MaxFilter(2 * thickness + 1))
-    return letters.convert("1"), edge.convert("1")
+    is_on = np.asarray(letters) > 127
+    around = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
+    edge = cv2.dilate(is_on.astype(np.uint8), around) > 0
+    return Image.fromarray(is_on), Image.fromarray(edge)
 
 
 def draw_label(
@@ -678,7 +673,8 @@ def say(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows knows no EPIPE
             sys.exit(141)
-        raise UnusableError(f"standard output: {error.strerror}") from error
+        with errors_naming(Path("standard output")):
+            raise
 
 
 def printable(text: str, stream: TextIO | None) -> str:
@@ -694,7 +690,6 @@ def plural(number: int, noun: str) -> str:
 
 
 if __name__ == "__main__":
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        # An exception again: no temporary file is left behind.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # An exception again, if it was one: no temporary file is left behind.
+    signal.signal(signal.SIGINT, ctrl_c_handler)
     sys.exit(main())

@@ -148,7 +148,7 @@ def compare_fits(photos: list[Path], repeats: int) -> None:
     excess = {name: [] for name in COMPETITORS}
     for photo in photos:
         print(f"fitting {photo.name} for a minute or two", file=sys.stderr)
-        image = main.resize_image(main.read_image(photo))
+        image = main.read_image(photo)
         times = {name: [] for name in COMPETITORS}
         found = {name: [] for name in COMPETITORS}
         for seed in range(repeats):

@@ -115,7 +115,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
             process = subprocess.Popen(
                 [*command, *map(str, arguments)],
                 cwd=tmp_path,
-                env=os.environ | variables,
+                env=os.environ | {"PYTHONUNBUFFERED": ""} | variables,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -142,6 +142,12 @@ def run(start: Callable[..., subprocess.Popen]) -> Callable[..., Outcome]:
         return Outcome(process.returncode, out, err)
 
     return call
+
+
+def small_photo(width: int = 120, height: int = 90) -> np.ndarray:
+    """Return the sample, small, as RGB pixels."""
+    with Image.open(SAMPLE) as image:
+        return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
 def save(path: Path, pixels: np.ndarray, **options: object) -> Path:

@@ -28,25 +28,19 @@ import numpy as np
 from PIL import Image, ImageCms
 
 import main
-from conftest import PEAK_UNIT, SAMPLE
+from conftest import PEAK_UNIT, small_photo
 
-SECONDS = 10
-MEBIBYTES = 1024
+MOST_SECONDS = 10
+MOST_MEBIBYTES = 1024
 WIDTH, HEIGHT = 61, 41
 WANTED = {"output.gif", "segmented-images/k_2.jpg"}
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PROFILED = ["JPEG", "PNG", "WEBP", "TIFF"]
 
 
-def small_photo() -> Image.Image:
-    """Return the sample, small."""
-    with Image.open(SAMPLE) as image:
-        return image.resize((WIDTH, HEIGHT))
-
-
 def sound_images() -> dict[str, bytes]:
     """Encode one small picture in every format and kind that the libraries write."""
-    photo = small_photo()
+    photo = Image.fromarray(small_photo(WIDTH, HEIGHT))
     alpha = photo.copy()
     alpha.putalpha(photo.convert("L"))
     deep = np.asarray(photo).astype(np.uint16) * 257
@@ -108,7 +102,8 @@ def with_damaged_profile(rng: np.random.Generator) -> bytes:
     """Encode a sound picture whose profile is damaged, but not what packs it."""
     buffer = io.BytesIO()
     profile = damage(PROFILE, rng)
-    small_photo().save(buffer, rng.choice(PROFILED), icc_profile=profile)
+    photo = Image.fromarray(small_photo(WIDTH, HEIGHT))
+    photo.save(buffer, rng.choice(PROFILED), icc_profile=profile)
     return buffer.getvalue()
 
 
@@ -151,7 +146,7 @@ def run_forked(arguments: list[str], messages: Path) -> tuple[int, float, float]
     began = time.perf_counter()
     child = os.fork()
     if child == 0:
-        signal.alarm(SECONDS)
+        signal.alarm(MOST_SECONDS)
         sink = os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(sink, 2)
@@ -189,9 +184,9 @@ def complaint(folder: Path, file: Path) -> tuple[str, str]:
         wrong = f"status 1 with {sorted(written)} and on stderr {error!r}"
     elif str(file) not in error:
         wrong = f"the file is not named: {error!r}"
-    if memory > MEBIBYTES:
+    if memory > MOST_MEBIBYTES:
         wrong += f" {memory:.0f} MiB"
-    if seconds > SECONDS:
+    if seconds > MOST_SECONDS:
         wrong += f" {seconds:.0f} s"
     for path in written.values():
         path.unlink()

@@ -30,6 +30,7 @@ from conftest import (
     assert_one_error_line,
     decibels,
     save,
+    small_photo,
 )
 
 needs_profiles = pytest.mark.skipif(
@@ -50,12 +51,6 @@ ORIENTATIONS = {
     Image.Transpose.ROTATE_270: 8,
 }
 TURNED_LEFT = ORIENTATIONS[Image.Transpose.ROTATE_90]
-
-
-def small_photo() -> np.ndarray:
-    """Return the sample as (90, 120, 3) RGB."""
-    with Image.open(SAMPLE) as image:
-        return np.asarray(image.resize((120, 90), Image.Resampling.BOX))
 
 
 def encoded(form: str, picture: Image.Image | None = None, **options: object) -> bytes:
@@ -154,7 +149,7 @@ def large_gif_frame() -> bytes:
 
 def old_jpeg_tiff() -> bytes:
     """Return a TIFF with a whole JPEG in it, as before 1995: compression 6."""
-    picture = encoded("JPEG", Image.fromarray(NOISE))
+    picture = encoded("JPEG", Image.fromarray(NOISE), subsampling=0)
     return tiff(
         picture,
         *NOISE.shape[1::-1],
@@ -163,7 +158,7 @@ def old_jpeg_tiff() -> bytes:
         JPEGProc=[1],
         JpegIFOffset=[8],
         JpegIFByteCount=[len(picture)],
-        YCbCrSubSampling=[2, 2],
+        YCbCrSubSampling=[1, 1],
     )
 
 
@@ -560,6 +555,8 @@ def test_no_file_starts_another_program(run, tmp_path):
 def test_decoders_that_only_pillow_knows_are_not_reached(tmp_path):
     with pytest.raises(main.UnusableError, match="of a kind not known"):
         read(b"PyRGBA 1 1 255\n" + bytes(4), tmp_path)
+    with pytest.raises(main.UnusableError, match="of a kind not known"):
+        read(b"Pf\n1 1\n-1.0\n" + bytes(4), tmp_path)
 
 
 def test_what_breaks_in_the_program_is_not_called_damage(monkeypatch):
@@ -569,16 +566,18 @@ def test_what_breaks_in_the_program_is_not_called_damage(monkeypatch):
 
 
 TOO_LARGE = {
-    "PNG": png(15_000, 15_000, 8, 0, b""),
-    "GIF frame": large_gif_frame(),
-    "WebP": one_colour_webp(7600),
+    "PNG": (png(15_000, 15_000, 8, 0, b""), "has over 220,000,000 pixels"),
+    "GIF frame": (large_gif_frame(), "has over 220,000,000 pixels"),
+    "WebP": (one_colour_webp(7500), "needs more memory"),
+    "PNG within the limit": (png(14_800, 14_800, 8, 0, b""), "cannot be decoded"),
 }
 
 
 @pytest.mark.parametrize("name", TOO_LARGE)
 def test_too_many_pixels_are_refused_whatever_they_hold(tmp_path, name):
-    with pytest.raises(main.UnusableError, match="has over 220,000,000 pixels"):
-        read(TOO_LARGE[name], tmp_path)
+    content, reason = TOO_LARGE[name]
+    with pytest.raises(main.UnusableError, match=reason):
+        read(content, tmp_path)
 
 
 def test_what_takes_too_long_to_compute_is_refused(tmp_path, monkeypatch):
@@ -638,6 +637,16 @@ UNCLEAR_TIFFS = {
     "subsampled luma and chroma": {"meaning": 6, "YCbCrSubSampling": [2, 2]},
     "a palette of 8-bit entries": {"bits": [8], "meaning": 3, "ColorMap": [200] * 768},
     "inks that are not CMYK": {"bits": [8] * 4, "meaning": 5, "InkSet": [2]},
+    "planes with alpha mixed in": {
+        "bits": [8] * 4,
+        "ExtraSamples": [1],
+        "PlanarConfiguration": [2],
+    },
+    "planes of luma and chroma": {
+        "meaning": 6,
+        "YCbCrSubSampling": [1, 1],
+        "PlanarConfiguration": [2],
+    },
     "a thumbnail of what follows": {"NewSubfileType": [1]},
     "a thumbnail in old words": {"SubfileType": [2]},
 }
@@ -682,13 +691,9 @@ def test_it_reads_a_tiff_of(tmp_path, name):
     assert np.abs(shown[0, 0].astype(int) - wanted).max() <= 2
 
 
-@pytest.mark.parametrize("share", [1, 0.6])
-def test_a_tiff_of_the_oldest_jpeg_is_refused_as_a_cut_one_would_be_grey(
-    tmp_path, share
-):
-    content = old_jpeg_tiff()
-    with pytest.raises(main.UnusableError, match=r"of a kind|damaged|not an image"):
-        read(content[: int(len(content) * share)], tmp_path)
+def test_a_tiff_of_the_oldest_jpeg_is_refused_as_a_cut_one_would_be_grey(tmp_path):
+    with pytest.raises(main.UnusableError, match="of a kind"):
+        read(old_jpeg_tiff(), tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the fuzzer forks")
