@@ -363,8 +363,8 @@ def decode(
 
 
 def open_picture(file: BufferedReader) -> Image.Image:
-    """Open a picture, whatever is wrong with its text; no pixels are read here."""
-    with switched(ImageFile, LOAD_TRUNCATED_IMAGES=True):
+    """Open a picture, whatever is wrong with its text, to be read in small blocks."""
+    with switched(ImageFile, LOAD_TRUNCATED_IMAGES=True, MAXBLOCK=4096):
         image = Image.open(file, formats=FORMATS)
     if image.format in ("WEBP", "AVIF"):  # with too little memory, Pillow 10 crashes
         held = 2 * os.fstat(file.fileno()).st_size + 16 * math.prod(image.size)
