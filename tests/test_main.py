@@ -96,6 +96,17 @@ def test_the_same_seed_gives_the_same_bytes(run, pictures):
     assert one == same and all(one[name] != other[name] for name in one)
 
 
+@pytest.mark.skipif(
+    not main.cv2.checkHardwareSupport(main.cv2.CPU_AVX2), reason="has fewer kernels"
+)
+def test_the_same_seed_gives_the_same_bytes_on_other_processors(run, pictures):
+    made = []
+    for kernel in ("Haswell", "Nehalem"):  # the one multiplies and adds in one step
+        run("--path", SAMPLE, "--ks", 10, 25, 254, OPENBLAS_CORETYPE=kernel)
+        made.append(pictures.files())
+    assert made[0] == made[1]
+
+
 WRONG_ARGUMENTS = (
     "--ks|--ks 0|--ks -3|--ks 2.5|--ks 255|--seed -1|--seed x|--max-size 0|"
     "--max-size 10001|--max-size 2.5|--path|--path=|--output=|--nonsense|--p=short|"
