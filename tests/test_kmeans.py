@@ -425,13 +425,6 @@ def test_the_smallest_two_of_a_column_are_found_to_a_few_bits(k):
     assert clear.mean() > 0.99 and (row == values.argmin(axis=0))[clear].all()
 
 
-@pytest.mark.parametrize("k", [1, 50, 254, 5000])
-def test_points_are_looked_at_in_blocks_that_one_thread_computes(k):
-    parts = kmeans.blocks(10_000, 5 * k)
-    assert [i for part in parts for i in range(10_000)[part]] == list(range(10_000))
-    assert max(part.stop - part.start for part in parts) * 5 * k <= 2**19
-
-
 class FalselyAlarming(np.ndarray):
     """An array whose products raise the flag that OpenBLAS now and then leaves."""
 

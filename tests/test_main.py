@@ -391,24 +391,6 @@ def test_the_longest_side_may_be_chosen(run, pictures, tmp_path, side, wanted, e
 # The label
 
 
-@pytest.mark.parametrize("background", ["white", "black", "grey", "noise", "stripes"])
-def test_the_label_can_be_read_on(run, pictures, tmp_path, background):
-    height, width = 300, 400
-    pixels = {
-        "white": np.full((height, width, 3), 255),
-        "black": np.zeros((height, width, 3)),
-        "grey": np.full((height, width, 3), 127),
-        "noise": np.random.default_rng(0).integers(0, 256, (height, width, 3)),
-        "stripes": np.where(np.indices((height, width, 3))[0] % 8 < 4, 0, 255),
-    }[background].astype(np.uint8)
-    run("--path", save(tmp_path / "in.png", pixels), "--ks", 4, 5)
-    four, five = (frame[:100].astype(int) for frame in pictures.gif())
-    for top in (four, five, pictures.jpeg(4)[:100]):
-        assert (top.min(axis=2) >= 235).sum() > 200, "no white letters"
-        assert (top.max(axis=2) <= 20).sum() > 200, "no dark edge"
-    assert (four != five).any(axis=2).sum() > 50, "4 and 5 look alike"
-
-
 @pytest.mark.parametrize(
     "height, width", [(40, 40), (500, 60), (60, 500), (150, 200), (300, 400)]
 )
