@@ -555,7 +555,7 @@ def test_no_file_starts_another_program(run, tmp_path):
 def test_decoders_that_only_pillow_knows_are_not_reached(tmp_path):
     with pytest.raises(main.UnusableError, match="of a kind not known"):
         read(b"PyRGBA 1 1 255\n" + bytes(4), tmp_path)
-    with pytest.raises(main.UnusableError, match="of a kind not known"):
+    with pytest.raises(main.UnusableError, match=r"of a kind not known|not an image"):
         read(b"Pf\n1 1\n-1.0\n" + bytes(4), tmp_path)
 
 
