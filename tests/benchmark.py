@@ -148,7 +148,7 @@ def compare_fits(photos: list[Path], repeats: int) -> None:
     excess = {name: [] for name in COMPETITORS}
     for photo in photos:
         print(f"fitting {photo.name} for a minute or two", file=sys.stderr)
-        image = main.read_image(photo)
+        image = main.resize_image(main.read_image(photo)[0])
         times = {name: [] for name in COMPETITORS}
         found = {name: [] for name in COMPETITORS}
         for seed in range(repeats):
@@ -184,7 +184,9 @@ def compare_optima(photos: list[Path], fits: int) -> None:
     excess = {name: [] for name in names}
     for photo in photos:
         print(f"searching the best for {photo.name}", file=sys.stderr)
-        colours, counts, _ = main.distinct_colours(main.read_image(photo))
+        colours, counts, _ = main.distinct_colours(
+            main.resize_image(main.read_image(photo)[0])
+        )
         points = Points(colours, counts)
         for k in main.DEFAULT_KS:
             if k < len(colours):

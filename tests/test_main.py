@@ -282,7 +282,7 @@ def test_the_readme_and_the_program_name_the_same_numbers(monkeypatch):
 
 
 def test_every_pixel_has_the_colour_of_its_nearest_centroid(run, pictures, tmp_path):
-    photo = main.read_image(SAMPLE)
+    photo = main.resize_image(main.read_image(SAMPLE)[0])
     run("--path", save(tmp_path / "photo.png", photo))
     pixels = photo[100::3, ::3].astype(float)  # below the label, and a ninth of them
     for k, frame in zip(main.DEFAULT_KS, pictures.gif(), strict=True):

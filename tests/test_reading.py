@@ -64,10 +64,16 @@ def encoded(form: str, picture: Image.Image | None = None, **options: object) ->
     return buffer.getvalue()
 
 
-def read(content: bytes, folder: Path) -> np.ndarray:
-    """Read a file of these bytes, in a name that says nothing."""
+def read_file(path: Path, max_size: int = main.DEFAULT_SIZE) -> np.ndarray:
+    """Read a file and resize it, as the program does."""
+    image, original = main.read_image(path, max_size)
+    return main.resize_image(image, max_size, original)
+
+
+def read(content: bytes, folder: Path, max_size: int = main.DEFAULT_SIZE) -> np.ndarray:
+    """Read a file with this content and a name that says nothing."""
     (folder / "picture").write_bytes(content)
-    return main.read_image(folder / "picture")
+    return read_file(folder / "picture", max_size)
 
 
 def png_chunk(name: bytes, content: bytes, spoil: bool = False) -> bytes:
@@ -226,7 +232,7 @@ def test_it_scales_16_bits_to_8(tmp_path, ending, grey):
     path = tmp_path / f"deep.{ending}"
     cv2.imwrite(str(path), photo.astype(np.uint16) * 257)
     wanted = np.dstack([photo] * 3) if grey else photo[..., ::-1]
-    assert np.abs(main.read_image(path) - wanted.astype(int)).max() <= 1
+    assert np.abs(read_file(path) - wanted.astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "LA", "I;16"])
@@ -239,14 +245,14 @@ def test_it_reads_images_of_mode(tmp_path, mode):
         image = photo.convert(mode)
         wanted = image.convert("RGB")
     image.save(tmp_path / "image.tif")
-    shown = main.read_image(tmp_path / "image.tif")
+    shown = read_file(tmp_path / "image.tif")
     assert (shown == np.asarray(wanted.convert("RGB"))).all()
 
 
 def test_transparent_pixels_are_blended_over_white(tmp_path):
     pixels = np.zeros((2, 2, 4), np.uint8)
     pixels[...] = [[(200, 0, 0, 255), (200, 0, 0, 128)], [(200, 0, 0, 0)] * 2]
-    shown = main.read_image(save(tmp_path / "rgba.png", pixels)).astype(int)
+    shown = read_file(save(tmp_path / "rgba.png", pixels)).astype(int)
     wanted = [[(200, 0, 0), (227, 127, 127)], [(255, 255, 255)] * 2]
     assert np.abs(shown - wanted).max() <= 1
 
@@ -255,7 +261,7 @@ def test_transparent_palette_colours_are_white(tmp_path):
     image = Image.fromarray(small_photo()).quantize(16)
     hidden = np.asarray(image) == 3
     image.save(tmp_path / "p.png", transparency=3)
-    shown = main.read_image(tmp_path / "p.png")
+    shown = read_file(tmp_path / "p.png")
     assert (shown[hidden] == 255).all() and hidden.any()
     assert (shown[~hidden] == np.asarray(image.convert("RGB"))[~hidden]).all()
 
@@ -339,7 +345,7 @@ def test_the_size_is_that_of_the_original(tmp_path, size, wanted, form):
 def test_the_last_column_weighs_no_more_than_it_is_wide(tmp_path, width):
     pixels = np.zeros((40, width), np.uint8)
     pixels[:, -1] = 255
-    shown = main.read_image(save(tmp_path / "edge.png", pixels))
+    shown = read_file(save(tmp_path / "edge.png", pixels))
     assert shown[0, -1, 0] <= 255 * 500 / width + 1
 
 
@@ -347,7 +353,7 @@ def test_the_last_column_weighs_no_more_than_it_is_wide(tmp_path, width):
 def test_a_narrow_picture_keeps_its_columns(tmp_path, width):
     ramp = np.linspace(0, 255, width).astype(np.uint8)
     pixels = np.repeat(ramp[None], 9000, axis=0)
-    shown = main.read_image(save(tmp_path / "narrow.png", pixels))
+    shown = read_file(save(tmp_path / "narrow.png", pixels))
     assert abs(shown.mean() - ramp.mean()) < 1
 
 
@@ -365,7 +371,7 @@ def test_an_animation_gives_its_first_frame(tmp_path):
     photo = small_photo()
     others = [Image.fromarray(255 - photo)]
     path = save(tmp_path / "a.gif", photo, save_all=True, append_images=others)
-    assert decibels(main.read_image(path), photo) > 24
+    assert decibels(read_file(path), photo) > 24
 
 
 # What the colours mean
@@ -518,7 +524,13 @@ def test_what_a_library_prints_about_damage_is_not_seen(tmp_path, capfd, compres
     [
         ("to_srgb", MemoryError(), "needs more memory"),
         ("to_srgb", KeyError("x"), "is damaged, not complete"),
-        ("silence", OSError(errno.EMFILE, "Too many open files"), "Too many open"),
+        ("to_srgb", OSError(errno.EINVAL, "Invalid argument"), "is damaged"),
+        ("to_srgb", OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (
+            "hide_messages",
+            OSError(errno.EMFILE, "Too many open files"),
+            "Too many open",
+        ),
         ("open_file", OSError(), "no reason"),
     ],
 )
@@ -528,7 +540,7 @@ def test_every_error_has_a_reason_in_words(monkeypatch, name, error, reason):
 
     monkeypatch.setattr(main, name, fail)
     with pytest.raises(main.UnusableError, match=reason):
-        main.read_image(SAMPLE)
+        read_file(SAMPLE)
 
 
 @pytest.mark.filterwarnings("ignore:IM image format is deprecated")
@@ -553,22 +565,22 @@ def test_no_file_starts_another_program(run, tmp_path):
 
 
 def test_decoders_that_only_pillow_knows_are_not_reached(tmp_path):
-    with pytest.raises(main.UnusableError, match="of a kind not known"):
+    with pytest.raises(main.UnusableError, match="of a rare kind"):
         read(b"PyRGBA 1 1 255\n" + bytes(4), tmp_path)
-    with pytest.raises(main.UnusableError, match=r"of a kind not known|not an image"):
+    with pytest.raises(main.UnusableError, match=r"of a rare kind|not an image"):
         read(b"Pf\n1 1\n-1.0\n" + bytes(4), tmp_path)
 
 
 def test_what_breaks_in_the_program_is_not_called_damage(monkeypatch):
     monkeypatch.delattr(main.cv2, "resize")  # as in the empty cv2 that pip may leave
     with pytest.raises(AttributeError, match="resize"):
-        main.read_image(SAMPLE)
+        read_file(SAMPLE)
 
 
 TOO_LARGE = {
     "PNG": (png(15_000, 15_000, 8, 0, b""), "has over 220,000,000 pixels"),
     "GIF frame": (large_gif_frame(), "has over 220,000,000 pixels"),
-    "WebP": (one_colour_webp(7500), "needs more memory"),
+    "WebP": (one_colour_webp(7500), "takes too much memory"),
     "PNG within the limit": (png(14_800, 14_800, 8, 0, b""), "cannot be decoded"),
 }
 
@@ -605,7 +617,7 @@ def test_waiting_is_not_computing(monkeypatch):
     file = SlowFile(io.FileIO(SAMPLE))
     monkeypatch.setattr(main, "open_file", lambda path: file)
     monkeypatch.setattr(main, "MAX_SECONDS", 0.5)
-    assert main.read_image(SAMPLE).shape == (334, 500, 3)
+    assert read_file(SAMPLE).shape == (334, 500, 3)
     assert file.waited > 2 * main.MAX_SECONDS
 
 
@@ -657,7 +669,7 @@ UNCLEAR_TIFFS = {
 
 @pytest.mark.parametrize("name", UNCLEAR_TIFFS)
 def test_a_tiff_of_a_kind_not_known_to_be_shown_right_is_refused(tmp_path, name):
-    with pytest.raises(main.UnusableError, match=r"of a kind not known|not an image"):
+    with pytest.raises(main.UnusableError, match=r"of a rare kind|not an image"):
         read(tiff(bytes(99), **UNCLEAR_TIFFS[name]), tmp_path)
 
 
@@ -687,7 +699,7 @@ def test_it_reads_a_tiff_of(tmp_path, name):
     tags, pixels, wanted = CLEAR_TIFFS[name]
     content = tiff(bytes(pixels), **tags)
     if name == "luma and chroma" and int(PIL.__version__.split(".")[0]) < 13:
-        with pytest.raises(main.UnusableError, match="of a kind not known"):
+        with pytest.raises(main.UnusableError, match="of a rare kind"):
             read(content, tmp_path)
         pytest.skip("Pillow before 13 takes it for RGB, so it is refused")
     shown = read(content, tmp_path)
@@ -695,7 +707,7 @@ def test_it_reads_a_tiff_of(tmp_path, name):
 
 
 def test_a_tiff_of_the_oldest_jpeg_is_refused_as_a_cut_one_would_be_grey(tmp_path):
-    with pytest.raises(main.UnusableError, match="of a kind"):
+    with pytest.raises(main.UnusableError, match="of a rare kind"):
         read(old_jpeg_tiff(), tmp_path)
 
 
