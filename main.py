@@ -37,7 +37,6 @@ try:
     from io import BufferedReader, BytesIO
     from pathlib import Path
     from time import perf_counter
-    from types import ModuleType
     from typing import TextIO
 
     import cv2
@@ -51,6 +50,7 @@ try:
         PngImagePlugin,
     )
     from PIL.ExifTags import Base
+    from PIL.Image import Image as Picture
 
     from kmeans import KMeans, Points
 finally:
@@ -65,6 +65,9 @@ MAX_SIZE = 10_000
 FRAME_MILLISECONDS = 750
 JPEG_OPTIONS = {"quality": 95, "subsampling": 0}  # full colour, 4:4:4
 GIF_OPTIONS = {"save_all": True, "duration": FRAME_MILLISECONDS, "loop": 0}
+
+Size = tuple[int, int]  # width and height in pixels
+Label = tuple[Picture, Picture]  # two masks: the letters and their edge
 
 
 def main() -> int:
@@ -116,12 +119,12 @@ def run(
         )
     written = []
 
-    def make_frame(k: int) -> Image.Image:
+    def make_frame(k: int) -> Picture:
         model = KMeans(k=min(k, len(colours)), seed=seed).fit(points)
         palette = np.rint(model.centroids).astype(np.uint8)
         frame = paint(palette, model.labels, colour_of_pixel.reshape(height, width))
         if labels:
-            draw_label(frame, *labels[k], first_colour=len(palette))
+            draw_label(frame, labels[k], first_colour=len(palette))
         if as_png:
             content = encode(frame, "PNG")
         else:
@@ -144,10 +147,8 @@ def run(
     except (UnusableError, MemoryError):
         remove_files(written)  # so that nobody takes them for all frames
         raise
-    possible = {
-        f"k_{k}.{ending}" for k in range(1, MAX_K + 1) for ending in ("jpg", "png")
-    }
-    earlier = possible - {path.name for path in written}
+    names = {f"k_{k}.{end}" for k in range(1, MAX_K + 1) for end in ("jpg", "png")}
+    earlier = names - {path.name for path in written}
     remove_files((folder / name for name in earlier), kept=path)
     frames = f"{len(ks)} frame{'s' * (len(ks) > 1)}, {len(gif) / 1000:.1f} kB"
     say(f"{gif_path}: {frames}, made in {perf_counter() - start:.2f} s")
@@ -165,6 +166,8 @@ def parse_arguments() -> argparse.Namespace:
         epilog="example: python main.py --path photo.jpg --ks 2 4 8 --output results",
         allow_abbrev=False,
     )
+    usage = "give numbers as --ks 2 4 8, and the image as --path IMAGE (a name with "
+    usage += "spaces in quotes)"
 
     def add(
         name: str, metavar: str, default: object, text: str, **more: object
@@ -173,16 +176,11 @@ def parse_arguments() -> argparse.Namespace:
         text += f" (default: {shown})"
         parser.add_argument(name, metavar=metavar, default=default, help=text, **more)
 
-    sample, several = (
-        Path("images", "input-image.jpg"),
-        "several are given as --ks 2 4 8",
-    )
+    sample = Path("images", "input-image.jpg")
     add("--path", "IMAGE", sample, "the image to segment", type=file_path)
-    number_of_clusters = whole_number(
-        1, MAX_K, f"; {several}, the image as --path IMAGE"
-    )
+    number = whole_number(1, MAX_K, hint="; " + usage)
     text = f"numbers of clusters, 1 to {MAX_K}, one frame each"
-    add("--ks", "K", DEFAULT_KS, text, type=number_of_clusters, nargs="+")
+    add("--ks", "K", DEFAULT_KS, text, type=number, nargs="+")
     text = f"longest side of the frames in pixels, 1 to {MAX_SIZE}; nothing is enlarged"
     add("--max-size", "N", DEFAULT_SIZE, text, type=whole_number(1, MAX_SIZE))
     add("--seed", "N", 0, "seed of the random start", type=whole_number(0))
@@ -197,11 +195,8 @@ def parse_arguments() -> argparse.Namespace:
     flag("--palette", dest="list_colours", action="store_true", help=text)
     arguments, strays = parser.parse_known_args()
     if strays:
-        parser.error(
-            f"unrecognized arguments: {printable(' '.join(strays), sys.stderr)}; the "
-            "image is given as --path IMAGE, in quotes if its name has spaces, and "
-            "numbers of clusters as --ks 2 4 8"
-        )
+        stray = printable(" ".join(strays), sys.stderr)
+        parser.error(f"unrecognized arguments: {stray}; {usage}")
     return arguments
 
 
@@ -225,9 +220,7 @@ def folder_path(text: str) -> Path:
     return folder
 
 
-def whole_number(
-    least: int, most: float = math.inf, hint: str = ""
-) -> Callable[[str], int]:
+def whole_number(least: int, most: float = math.inf, hint: str = "") -> Callable:
     """Return a parser of whole numbers; its error lines end with the hint."""
     wanted = f"from {least} to {most}" if most < math.inf else f"{least} or more"
 
@@ -266,9 +259,7 @@ NOT_AN_IMAGE = (
 )
 
 
-def read_image(
-    path: Path, max_size: int = DEFAULT_SIZE
-) -> tuple[np.ndarray, tuple[int, int]]:
+def read_image(path: Path, max_size: int = DEFAULT_SIZE) -> tuple[np.ndarray, Size]:
     """Read an image file of any supported format, whatever its name.
 
     Returns the pixels, (height, width, 3) uint8, upright, sRGB and blended over white;
@@ -282,6 +273,7 @@ def read_image(
         file = open_file(path)
     with errors_naming(path, decoding=True), file, ExitStack() as cleanup:
         hide_messages(cleanup)
+        set_switches(cleanup)
         limit_time(cleanup)
         limit_memory(cleanup)
         picture, size, orientation = decode(file, max_size)
@@ -343,69 +335,54 @@ def limit_memory(cleanup: ExitStack) -> None:
             cleanup.callback(resource.setrlimit, resource.RLIMIT_DATA, (soft, hard))
 
 
-@contextmanager
-def switched(module: ModuleType, **values: object) -> Iterator[None]:
-    """Set variables of a library, and put them back for others who use it."""
-    before = {name: getattr(module, name) for name in values}
-    try:
-        vars(module).update(values)
-        yield
-    finally:
-        vars(module).update(before)
+def set_switches(cleanup: ExitStack) -> None:
+    """Let Pillow read large metadata and small blocks, but no more than MAX_PIXELS."""
+
+    def open_lossless(picture: Picture, marker: int) -> None:
+        JpegImagePlugin.SOF(picture, marker)
+        picture.draft = lambda mode, size: None  # before Pillow 13, it would crash
+
+    lossless = {0xFFC3: ("SOF3", "lossless", open_lossless)}
+    for module, name, value in (
+        (Image, "MAX_IMAGE_PIXELS", MAX_PIXELS // 2),  # it refuses the double
+        (ImageFile, "LOAD_TRUNCATED_IMAGES", False),
+        (ImageFile, "MAXBLOCK", 4096),  # the time limit acts between two blocks
+        (JpegImagePlugin, "MARKER", JpegImagePlugin.MARKER | lossless),
+        (PngImagePlugin, "MAX_TEXT_CHUNK", MAX_MEMORY // 8),
+        (PngImagePlugin, "MAX_TEXT_MEMORY", MAX_MEMORY // 8),
+    ):
+        cleanup.callback(setattr, module, name, getattr(module, name))
+        setattr(module, name, value)
 
 
-def decode(
-    file: BufferedReader, max_size: int
-) -> tuple[Image.Image, tuple[int, int], object]:
+def decode(file: BufferedReader, max_size: int) -> tuple[Picture, Size, object]:
     """Decode a picture to sRGB, reduced to no less than what `max_size` needs.
 
     Returns it with the size that it had before, and with its EXIF orientation.
     """
-    with switched(Image, MAX_IMAGE_PIXELS=MAX_PIXELS // 2):  # Pillow allows the double
-        picture = open_picture(file)
-        refuse_large_webp(picture, file)
-        refuse_what_pillow_shows_wrong(picture)
-        picture.info.pop("xmp", None)  # or it decides how `load` turns a TIFF
-        size = picture.size
-        drafted = picture.draft(None, size_needed(size, max_size))  # only a JPEG can be
-        picture.load()
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # damaged metadata do not matter,
+    picture = Image.open(file, formats=FORMATS)
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # but missing pixels do
+    refuse_large_webp(picture, file)
+    refuse_what_pillow_shows_wrong(picture)
+    picture.info.pop("xmp", None)  # or it decides how `load` turns a TIFF
+    size = picture.size
+    drafted = picture.draft(None, size_needed(size, max_size))  # only a JPEG can be
+    picture.load()
+    info = picture.info
     if drafted:  # the last column and row may be part padding: they are left out
         _, (_, _, width, height) = drafted
         sound = int(width), int(height)
     else:
         sound = size = picture.size  # `load` has turned a TIFF upright
-    profile, orientation = (
-        picture.info.get("icc_profile"),
-        read_orientation(picture.info),
-    )
-    # One name for all steps, so that each picture goes when the next one is there.
+    # One name for all steps: each picture is let go when the next one is there.
     picture = to_plain_mode(picture)
     picture = average_blocks(picture, sound, max_size)
-    picture = blend_over_white(picture, profile)
-    return picture, size, orientation
+    picture = blend_over_white(picture, info.get("icc_profile"))
+    return picture, size, read_orientation(info)
 
 
-def open_picture(file: BufferedReader) -> Image.Image:
-    """Open a picture, whatever is wrong with its metadata, to be read in small blocks.
-
-    Python looks at the time between two blocks.
-    """
-
-    def open_lossless(picture: Image.Image, marker: int) -> None:
-        JpegImagePlugin.SOF(picture, marker)
-        picture.draft = lambda mode, size: None  # before Pillow 13, it would crash
-
-    lossless = {0xFFC3: ("SOF3", "lossless", open_lossless)}
-    text = MAX_MEMORY // 8
-    with (
-        switched(ImageFile, LOAD_TRUNCATED_IMAGES=True, MAXBLOCK=4096),
-        switched(JpegImagePlugin, MARKER=JpegImagePlugin.MARKER | lossless),
-        switched(PngImagePlugin, MAX_TEXT_CHUNK=text, MAX_TEXT_MEMORY=text),
-    ):
-        return Image.open(file, formats=FORMATS)
-
-
-def refuse_large_webp(picture: Image.Image, file: BufferedReader) -> None:
+def refuse_large_webp(picture: Picture, file: BufferedReader) -> None:
     """Raise UnusableError for a WebP or AVIF near the limit: Pillow 10 to 12 may crash.
 
     Decoding takes 16 bytes for each pixel, and the file twice.
@@ -416,7 +393,7 @@ def refuse_large_webp(picture: Image.Image, file: BufferedReader) -> None:
             raise UnusableError("takes too much memory; save it smaller, or as JPEG")
 
 
-def refuse_what_pillow_shows_wrong(picture: Image.Image) -> None:
+def refuse_what_pillow_shows_wrong(picture: Picture) -> None:
     """Raise UnusableError for kinds that some Pillow from 10.1 to 13 shows wrongly."""
     if picture.format == "TIFF":
         tag, compression = picture.tag_v2.get, picture.info["compression"]
@@ -455,7 +432,7 @@ def refuse_what_pillow_shows_wrong(picture: Image.Image) -> None:
         )
 
 
-def size_needed(size: tuple[int, int], max_size: int) -> tuple[int, int]:
+def size_needed(size: Size, max_size: int) -> Size:
     """Return the size down to which detail may be skipped before the exact resizing.
 
     Twice the final size is enough, and 100 pixels for the shorter side: what does not
@@ -464,7 +441,7 @@ def size_needed(size: tuple[int, int], max_size: int) -> tuple[int, int]:
     return tuple(max(100, 2 * max_size * side // max(size)) for side in size)
 
 
-def to_plain_mode(picture: Image.Image) -> Image.Image:
+def to_plain_mode(picture: Picture) -> Picture:
     """Convert a loaded picture of any mode to "L", "LA", "RGB", "RGBA" or "CMYK"."""
     if picture.mode.startswith("I"):  # 16 bits of grey, of which the upper 8 are enough
         # Pillow 13 would clip it: https://github.com/python-pillow/Pillow/issues/3011
@@ -478,9 +455,7 @@ def to_plain_mode(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in (mode, "CMYK") else picture.convert(mode)
 
 
-def average_blocks(
-    picture: Image.Image, sound: tuple[int, int], max_size: int
-) -> Image.Image:
+def average_blocks(picture: Picture, sound: Size, max_size: int) -> Picture:
     """Average blocks of the upper left part, `sound`, as far as `max_size` allows.
 
     A block at the edge that is not full would weigh as much as others: it is left out.
@@ -493,7 +468,7 @@ def average_blocks(
     return picture.reduce((across, down), box)
 
 
-def blend_over_white(picture: Image.Image, profile: bytes | None) -> Image.Image:
+def blend_over_white(picture: Picture, profile: bytes | None) -> Picture:
     """Convert a picture to sRGB, and blend what is transparent over white.
 
     The profile is for the colours as they are stored, so it is applied before.
@@ -506,7 +481,7 @@ def blend_over_white(picture: Image.Image, profile: bytes | None) -> Image.Image
     return white
 
 
-def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(picture: Picture, profile: bytes | None) -> Picture:
     """Convert an opaque picture to sRGB by its embedded colour profile.
 
     A profile that is damaged, or for another mode than the picture's, is ignored.
@@ -539,8 +514,8 @@ def read_orientation(info: dict) -> object:
 
 
 def turn_upright(
-    image: np.ndarray, size: tuple[int, int], orientation: object
-) -> tuple[np.ndarray, tuple[int, int]]:
+    image: np.ndarray, size: Size, orientation: object
+) -> tuple[np.ndarray, Size]:
     """Turn pixels, and the (width, height) of the original, by an EXIF orientation."""
     if orientation in (5, 6, 7, 8):
         image, size = image.swapaxes(0, 1), size[::-1]
@@ -552,9 +527,7 @@ def turn_upright(
 
 
 def resize_image(
-    image: np.ndarray,
-    max_size: int = DEFAULT_SIZE,
-    original: tuple[int, int] | None = None,
+    image: np.ndarray, max_size: int = DEFAULT_SIZE, original: Size | None = None
 ) -> np.ndarray:
     """Shrink an image, (height, width, 3) uint8, to at most `max_size` a side.
 
@@ -619,7 +592,7 @@ def unique_by_table(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def paint(
     palette: np.ndarray, cluster_of_colour: np.ndarray, colour_of_pixel: np.ndarray
-) -> Image.Image:
+) -> Picture:
     """Paint an indexed image of the size of `colour_of_pixel`, (height, width).
 
     Its numbers are the clusters; its palette has their colours, (k, 3) uint8, and then
@@ -649,9 +622,7 @@ SMALLEST_FONT = 12  # pixels; anything smaller cannot be read
 CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
 
 
-def make_labels(
-    ks: list[int], width: int, height: int
-) -> dict[int, tuple[Image.Image, Image.Image]]:
+def make_labels(ks: list[int], width: int, height: int) -> dict[int, Label]:
     """Make the label of each k, in the largest font in which all fit on the frames.
 
     It is a tenth of the shorter side, or CLEAR_FONT, if that fits. If no font is small
@@ -666,9 +637,7 @@ def make_labels(
     return {}
 
 
-def make_label(
-    text: str, font_size: int, margin: int
-) -> tuple[Image.Image, Image.Image]:
+def make_label(text: str, font_size: int, margin: int) -> Label:
     """Make the letters of a label and their edge: two masks, with a margin at the top.
 
     They are either on or off: in between, Pillow would mix the numbers of the colours.
@@ -688,10 +657,9 @@ def make_label(
     return Image.fromarray(is_on), Image.fromarray(edge)
 
 
-def draw_label(
-    frame: Image.Image, letters: Image.Image, edge: Image.Image, first_colour: int
-) -> None:
+def draw_label(frame: Picture, label: Label, first_colour: int) -> None:
     """Draw a label on an indexed frame, whose LABEL_COLOURS begin at `first_colour`."""
+    letters, edge = label
     place = (frame.width - edge.width) // 2, 0
     frame.paste(first_colour + 1, place, edge)
     frame.paste(first_colour, place, letters)
@@ -700,7 +668,7 @@ def draw_label(
 # Writing
 
 
-def encode(picture: Image.Image, form: str, **options: object) -> bytes:
+def encode(picture: Picture, form: str, **options: object) -> bytes:
     """Return the content of a file in this format."""
     buffer = BytesIO()
     try:
@@ -756,25 +724,20 @@ def errors_naming(path: Path, decoding: bool = False) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        match error:
-            case UnusableError():
-                reason = str(error)
-            case MemoryError():
-                reason = "needs more memory than it may use; lower --max-size"
-            case Image.UnidentifiedImageError():
-                reason = NOT_AN_IMAGE
-            case Image.DecompressionBombError():
-                reason = TOO_LARGE
-            # A damaged TIFF makes Pillow seek to a place below 0: EINVAL.
-            case _ if decoding and getattr(error, "errno", None) in (
-                None,
-                errno.EINVAL,
-            ):
-                reason = DAMAGED
-            case OSError():
-                reason = error.strerror or "the system gives no reason"
-            case _:
-                raise
+        if isinstance(error, UnusableError):
+            reason = str(error)
+        elif isinstance(error, MemoryError):
+            reason = "needs more memory than it may use; lower --max-size"
+        elif isinstance(error, Image.UnidentifiedImageError):
+            reason = NOT_AN_IMAGE
+        elif isinstance(error, Image.DecompressionBombError):
+            reason = TOO_LARGE
+        elif decoding and getattr(error, "errno", None) in (None, errno.EINVAL):
+            reason = DAMAGED  # EINVAL: a damaged TIFF makes Pillow seek to below 0
+        elif isinstance(error, OSError):
+            reason = error.strerror or "the system gives no reason"
+        else:
+            raise
         raise UnusableError(f"{path}: {reason}") from error
 
 
