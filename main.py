@@ -2,8 +2,7 @@
 
 ``python main.py --path image.jpg`` writes one frame for each number of clusters to
 ``images/segmented-images/`` and an animation of all frames to ``images/output.gif``.
-`run` calls the steps in order. The sections below it follow the same order: the command
-line, reading, segmenting, the label, writing, and the handling of errors.
+`run` calls every step; the sections below it have the steps in the same order.
 """
 
 import os
@@ -12,24 +11,17 @@ import sys
 
 if sys.version_info < (3, 10):  # noqa: UP036 - else it ends in a TypeError below
     sys.exit("error: this program needs Python 3.10 or newer")
-ends_on_ctrl_c = (
-    __name__ == "__main__"
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-)
-if ends_on_ctrl_c:
-    # A KeyboardInterrupt while the libraries load would come out as another error.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 if __name__ == "__main__":
     # Matrix products as small as ours gain nothing from more threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
+    ctrl_c_raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ctrl_c_raises:  # and the libraries, while they load, would mangle that
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 try:
     import argparse
     import errno
     import math
-    import re
     import secrets
-    import stat
     import warnings
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
@@ -37,24 +29,16 @@ try:
     from io import BufferedReader, BytesIO
     from pathlib import Path
     from time import perf_counter
-    from typing import TextIO
 
     import cv2
     import numpy as np
-    from PIL import (
-        Image,
-        ImageDraw,
-        ImageFile,
-        ImageFont,
-        JpegImagePlugin,
-        PngImagePlugin,
-    )
+    from PIL import Image, ImageDraw, ImageFile, ImageFont
     from PIL.ExifTags import Base
     from PIL.Image import Image as Picture
 
     from kmeans import KMeans, Points
 finally:
-    if ends_on_ctrl_c:
+    if __name__ == "__main__" and ctrl_c_raises:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEFAULT_KS = [1, 2, 3, 4, 5, 6, 8, 10, 14, 16, 20, 25, 40, 50]
@@ -93,14 +77,14 @@ def run(
     max_size: int,
     seed: int,
     output: Path,
-    with_label: bool,
-    as_png: bool,
+    no_label: bool,
+    png: bool,
     list_colours: bool,
 ) -> None:
     """Segment the image at `path` once per k and write the frames and their GIF."""
     start = perf_counter()
     folder, gif_path = output / "segmented-images", output / "output.gif"
-    frame_paths = {k: folder / f"k_{k}.{'png' if as_png else 'jpg'}" for k in ks}
+    frame_paths = {k: folder / f"k_{k}.{'png' if png else 'jpg'}" for k in ks}
     refuse_to_replace(path, [gif_path, *frame_paths.values()])
     image, original = read_image(path, max_size)
     image = resize_image(image, max_size, original)
@@ -108,15 +92,12 @@ def run(
     colours, counts, colour_of_pixel = distinct_colours(image)
     del image  # at full size, each array takes hundreds of megabytes
     points = Points(colours, sample_weight=counts)
-    labels = make_labels(ks, width, height) if with_label else {}
+    labels = {} if no_label else make_labels(ks, width, height)
     with errors_naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if len(colours) < max(ks):
         n = f"{len(colours)} colour" + "s" * (len(colours) > 1)
-        say(
-            f"{n} in all: from k={len(colours)} on, the frames are the image itself "
-            "(shrunk, and on white where transparent)"
-        )
+        say(f"{n} in all: from k={len(colours)} on, the frames are the image itself")
     written = []
 
     def make_frame(k: int) -> Picture:
@@ -125,7 +106,7 @@ def run(
         frame = paint(palette, model.labels, colour_of_pixel.reshape(height, width))
         if labels:
             draw_label(frame, labels[k], first_colour=len(palette))
-        if as_png:
+        if png:
             content = encode(frame, "PNG")
         else:
             content = encode(frame.convert("RGB"), "JPEG", **JPEG_OPTIONS)
@@ -145,13 +126,13 @@ def run(
         gif = encode(next(frames), "GIF", append_images=frames, **GIF_OPTIONS)
         write_whole(gif_path, gif)
     except (UnusableError, MemoryError):
-        remove_files(written)  # so that nobody takes them for all frames
+        remove_files(written, kept=path)  # a part could be taken for the whole
         raise
     names = {f"k_{k}.{end}" for k in range(1, MAX_K + 1) for end in ("jpg", "png")}
     earlier = names - {path.name for path in written}
     remove_files((folder / name for name in earlier), kept=path)
-    frames = f"{len(ks)} frame{'s' * (len(ks) > 1)}, {len(gif) / 1000:.1f} kB"
-    say(f"{gif_path}: {frames}, made in {perf_counter() - start:.2f} s")
+    size = f"{len(ks)} frame{'s' * (len(ks) > 1)}, {len(gif) / 1000:.1f} kB"
+    say(f"{gif_path}: {size}, made in {perf_counter() - start:.2f} s")
 
 
 # The command line
@@ -166,37 +147,31 @@ def parse_arguments() -> argparse.Namespace:
         epilog="example: python main.py --path photo.jpg --ks 2 4 8 --output results",
         allow_abbrev=False,
     )
-    usage = "give numbers as --ks 2 4 8, and the image as --path IMAGE (a name with "
-    usage += "spaces in quotes)"
+    usage = "; give numbers as --ks 2 4 8, and the image, in quotes, as --path IMAGE"
 
-    def add(
-        name: str, metavar: str, default: object, text: str, **more: object
-    ) -> None:
+    def add(name: str, meta: str, default: object, text: str, **more: object) -> None:
         shown = " ".join(map(str, default)) if isinstance(default, list) else default
         text += f" (default: {shown})"
-        parser.add_argument(name, metavar=metavar, default=default, help=text, **more)
+        parser.add_argument(name, metavar=meta, default=default, help=text, **more)
 
     sample = Path("images", "input-image.jpg")
     add("--path", "IMAGE", sample, "the image to segment", type=file_path)
-    number = whole_number(1, MAX_K, hint="; " + usage)
     text = f"numbers of clusters, 1 to {MAX_K}, one frame each"
-    add("--ks", "K", DEFAULT_KS, text, type=number, nargs="+")
+    add("--ks", "K", DEFAULT_KS, text, type=whole_number(1, MAX_K, usage), nargs="+")
     text = f"longest side of the frames in pixels, 1 to {MAX_SIZE}; nothing is enlarged"
     add("--max-size", "N", DEFAULT_SIZE, text, type=whole_number(1, MAX_SIZE))
     add("--seed", "N", 0, "seed of the random start", type=whole_number(0))
     text = "folder for the results, made if needed"
     add("--output", "DIR", Path("images"), text, type=folder_path)
     flag = parser.add_argument
-    text = "leave k=... off the frames"
-    flag("--no-label", dest="with_label", action="store_false", help=text)
-    text = "write the frames as lossless PNG, k_K.png, instead of JPEG"
-    flag("--png", dest="as_png", action="store_true", help=text)
+    flag("--no-label", action="store_true", help="leave k=... off the frames")
+    flag("--png", action="store_true", help="write lossless k_K.png, not k_K.jpg")
     text = "print each frame's colours and their shares"
     flag("--palette", dest="list_colours", action="store_true", help=text)
     arguments, strays = parser.parse_known_args()
     if strays:
         stray = printable(" ".join(strays), sys.stderr)
-        parser.error(f"unrecognized arguments: {stray}; {usage}")
+        parser.error(f"unrecognized arguments: {stray}{usage}")
     return arguments
 
 
@@ -210,10 +185,9 @@ def file_path(text: str) -> Path:
 def folder_path(text: str) -> Path:
     """Parse ``--output``; refuse a name that is probably meant for an image file."""
     folder = file_path(text)
-    if re.search(r"\.(jpe?g|png|gif|webp|bmp|tiff?|avif|ppm)$", text, re.IGNORECASE):
-        with suppress(OSError):  # as of a name that is too long
-            if folder.is_dir():
-                return folder
+    endings = ("jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "avif")
+    is_folder = os.path.isdir(folder)  # noqa: PTH112 - which takes any name
+    if folder.suffix[1:].lower() in endings and not is_folder:
         raise argparse.ArgumentTypeError(
             f"{text!r} names an image; give a folder, in which output.gif is written"
         )
@@ -233,11 +207,8 @@ def whole_number(least: int, most: float = math.inf, hint: str = "") -> Callable
     return parse
 
 
-# Reading
-#
-# Pillow decodes: unlike OpenCV it raises errors, and gives the size before the pixels.
-# This section decides which files reach it, what that may cost, and what the numbers
-# mean.
+# Reading: Pillow decodes, since it raises errors and gives the size before the pixels.
+# This section decides what reaches it, what that may cost, and what the numbers mean.
 
 # Only these: some of Pillow's forty other formats start programs or never end.
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF"]
@@ -248,11 +219,7 @@ MAX_SECONDS = 8  # of computing
 MAX_MEMORY = 930_000_000  # bytes; with the program's own 100 million, a GiB
 MAX_PIXELS = 220_000_000  # 880 MB at 4 bytes each
 MAX_WEBP_PIXELS = 55_000_000  # and of AVIF; 880 MB at 16 bytes each
-TOO_LARGE = f"has over {MAX_PIXELS:,} pixels; save it smaller"
-DAMAGED = (
-    "cannot be decoded: it is damaged, not complete, of a rare kind, or too large for "
-    "this --max-size"
-)
+DAMAGED = "cannot be decoded: damaged, cut, unusual, or too large for this --max-size"
 NOT_AN_IMAGE = (
     "is not an image this program can read; save it as PNG, or a phone's HEIC photo as "
     f"JPEG (it reads {', '.join(FORMATS)})"
@@ -262,30 +229,21 @@ NOT_AN_IMAGE = (
 def read_image(path: Path, max_size: int = DEFAULT_SIZE) -> tuple[np.ndarray, Size]:
     """Read an image file of any supported format, whatever its name.
 
-    Returns the pixels, (height, width, 3) uint8, upright, sRGB and blended over white;
-    and the (width, height) of the original, upright. Detail that `resize_image` would
-    not show at this `max_size` may be skipped.
-
-    Raises UnusableError if the file cannot be read, is no image, or exceeds a limit. In
-    a thread, where Python receives no signals, the time is not limited.
+    Returns (height, width, 3) uint8 pixels, upright, sRGB and blended over white, with
+    no more detail than `max_size` needs, and the original's (width, height). Raises
+    UnusableError if the file cannot be read, is no image, or exceeds a limit.
     """
     with errors_naming(path):
-        file = open_file(path)
+        if path.exists() and not path.is_file():  # reading others may never end
+            raise UnusableError("is a folder, a pipe or a device, not an image file")
+        file = path.open("rb")
     with errors_naming(path, decoding=True), file, ExitStack() as cleanup:
         hide_messages(cleanup)
         set_switches(cleanup)
         limit_time(cleanup)
         limit_memory(cleanup)
         picture, size, orientation = decode(file, max_size)
-    with errors_naming(path):
-        return turn_upright(np.asarray(picture), size, orientation)
-
-
-def open_file(path: Path) -> BufferedReader:
-    """Open a regular file; reading a pipe or a device may never end."""
-    if stat.S_ISREG(path.stat().st_mode):
-        return path.open("rb")
-    raise UnusableError("is a folder, a pipe or a device, not an image file")
+    return turn_upright(np.asarray(picture), size, orientation)
 
 
 def hide_messages(cleanup: ExitStack) -> None:
@@ -301,14 +259,12 @@ def hide_messages(cleanup: ExitStack) -> None:
 
 
 def limit_time(cleanup: ExitStack) -> None:
-    """Raise UnusableError after MAX_SECONDS of computing; waiting does not count.
-
-    Windows, WSL 1 and Cygwin have no such timer, and threads receive no signals.
-    """
+    """Raise UnusableError after MAX_SECONDS of computing; waiting does not count."""
 
     def give_up(number: int, frame: object) -> None:
         raise UnusableError(f"takes over {MAX_SECONDS} s to decode; save it anew")
 
+    # Windows, WSL 1 and Cygwin have no such timer, and threads receive no signals.
     with suppress(AttributeError, OSError, ValueError):
         handler = signal.getsignal(signal.SIGPROF)
         if handler is not None:  # one that was set from C could not be put back
@@ -327,8 +283,7 @@ def limit_memory(cleanup: ExitStack) -> None:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        # The pages of data that it has now are the last number but one.
-        *_, held, _ = Path("/proc/self/statm").read_text().split()
+        *_, held, _ = Path("/proc/self/statm").read_text().split()  # in pages
         limit = int(held) * resource.getpagesize() + MAX_MEMORY
         if soft == resource.RLIM_INFINITY or limit < soft:
             resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
@@ -337,6 +292,7 @@ def limit_memory(cleanup: ExitStack) -> None:
 
 def set_switches(cleanup: ExitStack) -> None:
     """Let Pillow read large metadata and small blocks, but no more than MAX_PIXELS."""
+    from PIL import JpegImagePlugin, PngImagePlugin
 
     def open_lossless(picture: Picture, marker: int) -> None:
         JpegImagePlugin.SOF(picture, marker)
@@ -383,11 +339,9 @@ def decode(file: BufferedReader, max_size: int) -> tuple[Picture, Size, object]:
 
 
 def refuse_large_webp(picture: Picture, file: BufferedReader) -> None:
-    """Raise UnusableError for a WebP or AVIF near the limit: Pillow 10 to 12 may crash.
-
-    Decoding takes 16 bytes for each pixel, and the file twice.
-    """
+    """Raise UnusableError if memory might end in a WebP or AVIF: old Pillows crash."""
     if picture.format in ("WEBP", "AVIF"):
+        # Decoding takes 16 bytes for each pixel, and the file twice.
         memory = 16 * math.prod(picture.size) + 2 * os.fstat(file.fileno()).st_size
         if memory > 16 * MAX_WEBP_PIXELS:
             raise UnusableError("takes too much memory; save it smaller, or as JPEG")
@@ -418,25 +372,19 @@ def refuse_what_pillow_shows_wrong(picture: Picture) -> None:
         )
     elif picture.format == "BMP":
         right = picture.tile[0][0] != "bmp_rle"  # run lengths
-    else:  # of PPM no floats, nor what only Pillow writes
-        right = picture.format != "PPM" or picture.mode in (
-            "1",
-            "L",
-            "I",
-            "I;16",
-            "RGB",
-        )
+    elif picture.format == "PPM":  # no floats, nor what only Pillow writes
+        right = picture.mode in ("1", "L", "I", "I;16", "RGB")
+    else:
+        right = True
     if not right:
-        raise UnusableError(
-            "is of a rare kind that may be shown wrongly; save it as PNG"
-        )
+        raise UnusableError("is of a rare kind that may look wrong; save it as PNG")
 
 
 def size_needed(size: Size, max_size: int) -> Size:
     """Return the size down to which detail may be skipped before the exact resizing.
 
-    Twice the final size is enough, and 100 pixels for the shorter side: what does not
-    fill the last block is lost, so it has to be less than a hundredth.
+    Twice the final size is enough. The shorter side keeps 100 pixels, so that what is
+    lost with a last block that is not full is less than a hundredth.
     """
     return tuple(max(100, 2 * max_size * side // max(size)) for side in size)
 
@@ -505,17 +453,12 @@ def read_orientation(info: dict) -> object:
     carrier = Image.new("L", (1, 1))
     exif = ("exif", "Raw profile type exif")  # and no XMP, which may contradict it
     carrier.info = {name: info[name] for name in exif if name in info}
-    try:
+    with suppress(Exception):  # as of damaged data
         return carrier.getexif().get(Base.Orientation)
-    except (UnusableError, MemoryError):
-        raise
-    except Exception:
-        return None
+    return None
 
 
-def turn_upright(
-    image: np.ndarray, size: Size, orientation: object
-) -> tuple[np.ndarray, Size]:
+def turn_upright(image: np.ndarray, size: Size, orientation: object) -> tuple:
     """Turn pixels, and the (width, height) of the original, by an EXIF orientation."""
     if orientation in (5, 6, 7, 8):
         image, size = image.swapaxes(0, 1), size[::-1]
@@ -574,9 +517,8 @@ def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 def unique_by_table(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what np.unique does with inverse and counts, for numbers below 2**24.
 
-    A table of all numbers marks those that occur, and then holds their ranks: the time
-    grows with the pixels and no faster. `numbers`, (height, width) uint32, becomes the
-    inverse. NumPy copies indices to 8 bytes each, so each row is looked up on its own.
+    A table of all numbers marks those that occur, and then holds their ranks. `numbers`
+    (height, width) uint32 become the inverse, row by row, as NumPy copies indices.
     """
     table = np.zeros(2**24, np.uint32)
     for row in numbers:
@@ -593,10 +535,9 @@ def unique_by_table(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 def paint(
     palette: np.ndarray, cluster_of_colour: np.ndarray, colour_of_pixel: np.ndarray
 ) -> Picture:
-    """Paint an indexed image of the size of `colour_of_pixel`, (height, width).
+    """Paint an indexed image of the clusters in the colours of `palette`, (k, 3) uint8.
 
-    Its numbers are the clusters; its palette has their colours, (k, 3) uint8, and then
-    LABEL_COLOURS.
+    Its own palette has the LABEL_COLOURS after them. `colour_of_pixel` gives its shape.
     """
     cluster_of_colour = cluster_of_colour.astype(np.uint8)
     cluster_of_pixel = np.empty(colour_of_pixel.shape, np.uint8)
@@ -614,9 +555,7 @@ def psnr(colours: np.ndarray, painted: np.ndarray, counts: np.ndarray) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-# The label
-#
-# Its proportions were chosen by looking at labels on frames of 20 to 10,000 pixels.
+# The label: its proportions look good on frames of 20 to 10,000 pixels
 
 SMALLEST_FONT = 12  # pixels; anything smaller cannot be read
 CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
@@ -690,21 +629,18 @@ def refuse_to_replace(path: Path, results: list[Path]) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is never seen half written: beside it, then renamed."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with errors_naming(path):
-            temporary.write_bytes(content)
-            temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with errors_naming(path), ExitStack() as cleanup:
+        cleanup.callback(temporary.unlink, missing_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
 
 
-def remove_files(paths: Iterable[Path], kept: Path | None = None) -> None:
+def remove_files(paths: Iterable[Path], kept: Path) -> None:
     """Remove those files that exist, but not the input, `kept`."""
     for path in paths:
         # One of them may have gone by now: another run's frame, or the input.
         with errors_naming(path), suppress(FileNotFoundError):
-            if path.is_file() and not (kept and path.samefile(kept)):
+            if path.is_file() and not path.samefile(kept):
                 path.unlink()
 
 
@@ -731,7 +667,7 @@ def errors_naming(path: Path, decoding: bool = False) -> Iterator[None]:
         elif isinstance(error, Image.UnidentifiedImageError):
             reason = NOT_AN_IMAGE
         elif isinstance(error, Image.DecompressionBombError):
-            reason = TOO_LARGE
+            reason = f"has over {MAX_PIXELS:,} pixels; save it smaller"
         elif decoding and getattr(error, "errno", None) in (None, errno.EINVAL):
             reason = DAMAGED  # EINVAL: a damaged TIFF makes Pillow seek to below 0
         elif isinstance(error, OSError):
@@ -750,11 +686,10 @@ def say(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows knows no EPIPE
             sys.exit(141)
-        with errors_naming(Path("standard output")):
-            raise
+        raise UnusableError(f"standard output: {error.strerror}") from error
 
 
-def printable(text: str, stream: TextIO | None) -> str:
+def printable(text: str, stream: object) -> str:
     """Escape what would break a line, and what the stream cannot show."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     encoding = getattr(stream, "encoding", None) or "utf-8"
