@@ -9,8 +9,10 @@ import signal
 import socket
 import sys
 import time
+import weakref
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
@@ -616,3 +618,132 @@ def test_two_runs_into_one_folder_leave_whole_pictures(start, pictures):
     assert [process.communicate()[1] for process in runs] == ["", ""]
     assert [process.returncode for process in runs] == [0, 0]
     assert_only_whole_pictures(pictures.folder)
+
+
+# Added with the full-size work
+
+
+@pytest.mark.parametrize("arguments", ["--k 8", "-k 8", "--colors 8", "--n-colors 8"])
+def test_other_names_of_ks_are_explained(run, tmp_path, arguments):
+    failed = run(*arguments.split())
+    last = failed.err.splitlines()[-1]
+    assert failed.status == 2 and "--ks 2 4 8" in last and "--path IMAGE" in last
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("label", [[], ["--no-label"]])
+def test_png_frames_are_those_of_the_gif(run, pictures, label):
+    done = run("--path", SAMPLE, "--ks", 3, 50, "--png", "--palette", *label)
+    assert (done.status, done.err) == (0, "")
+    names = ["segmented-images/k_3.png", "segmented-images/k_50.png"]
+    assert sorted(pictures.files()) == ["output.gif", *names]
+    printed = re.findall(r"^  #(\w{6}) ", done.out, re.MULTILINE)
+    printed = {3: printed[:3], 50: printed[3:]}
+    for k, frame, name in zip((3, 50), pictures.gif(), names, strict=True):
+        with Image.open(pictures.folder / name) as png:
+            assert (np.asarray(png.convert("RGB")) == frame).all()
+            shares = np.bincount(np.asarray(png).ravel(), minlength=k)
+            palette = bytes(png.getpalette())
+        colours = [palette[3 * i : 3 * i + 3].hex() for i in range(k)]
+        assert colours == printed[k] and len(shares) == (k if label else k + 2)
+        assert (not label) or (np.diff(shares) <= 0).all()
+
+
+@pytest.mark.parametrize("first, second", [([], ["--png"]), (["--png"], [])])
+def test_frames_of_the_other_kind_are_earlier_frames(run, pictures, first, second):
+    run("--path", SAMPLE, "--ks", 2, 3, *first)
+    run("--path", SAMPLE, "--ks", 3, *second)
+    kept = "segmented-images/k_3." + ("png" if second else "jpg")
+    assert set(pictures.files()) == {"output.gif", kept}
+
+
+def test_an_input_among_the_frames_is_kept_or_the_run_refused(run, pictures):
+    path = pictures.folder / "segmented-images" / "k_3.png"
+    path.parent.mkdir(parents=True)
+    save(path, NOISE)
+    before = path.read_bytes()
+    assert_one_error_line(run("--path", path, "--ks", 3, "--png"), "--output")
+    assert pictures.files() == {"segmented-images/k_3.png": before}
+    assert run("--path", path, "--ks", 2, "--png").status == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("shape", [(1000, 1000), (1100, 1000)])
+def test_distinct_colours_are_those_of_the_pixels(shape):
+    """Small images are sorted, large ones use a table."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(100, 164, (*shape, 3), dtype=np.uint8)
+    colours, counts, colour_of_pixel = main.distinct_colours(image)
+    assert (colours[colour_of_pixel] == image.reshape(-1, 3)).all()
+    assert (counts == np.bincount(colour_of_pixel)).all()
+    packed = colours.astype(int) @ (65536, 256, 1)
+    assert (np.diff(packed) > 0).all()
+
+
+@pytest.mark.parametrize("end", [MemoryError(), OSError("encoder error -9")])
+def test_where_memory_ends_no_part_of_the_frames_is_left(
+    monkeypatch, capsys, tmp_path, end
+):
+    monkeypatch.chdir(tmp_path)
+    pictures = Pictures(tmp_path / "images")
+    arguments = ["main.py", "--path", str(SAMPLE), "--ks", "2", "3"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert main.main() == 0
+    before = pictures.files()
+    usual = Image.Image.save
+
+    def fail(picture: Image.Image, file: object, form: str, **options: object) -> None:
+        for _ in options.get("append_images", []):
+            pass  # Pillow takes all frames before it writes them
+        if form == "GIF":
+            raise end
+        usual(picture, file, form, **options)
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(sys, "argv", [*arguments, "--png"])
+    assert main.main() == 1
+    assert "lower --max-size" in capsys.readouterr().err
+    assert pictures.files() == before
+
+
+def test_frames_go_into_the_animation_as_they_are_made(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["main.py", "--path", str(SAMPLE), "--ks", *map(str, range(2, 12))]
+    monkeypatch.setattr(sys, "argv", arguments)
+    frames, most = [], 0
+    usual = main.paint
+
+    def paint(*arguments: object) -> Image.Image:
+        nonlocal most
+        frames[:] = [frame for frame in frames if frame() is not None]
+        most = max(most, len(frames))
+        frame = usual(*arguments)
+        frames.append(weakref.ref(frame))
+        return frame
+
+    monkeypatch.setattr(main, "paint", paint)
+    assert main.main() == 0
+    assert most <= 2  # the first one, and the one before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs no other way there")
+def test_a_failed_import_leaves_ctrl_c_as_it_was(run):
+    code = """if True:
+        import os, runpy, signal, sys
+        sys.modules["cv2"] = None
+        try:
+            runpy.run_path(os.environ["MAIN"], run_name="__main__")
+        except ImportError:
+            print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    """
+    where = {"MAIN": str(PROJECT / "main.py"), "PYTHONPATH": str(PROJECT)}
+    assert run(command=[sys.executable, "-c", code], **where).out == "True\n"
+
+
+@pytest.mark.parametrize("side", [40, 64, 100, 200, 500, 1000, 3024, 10_000])
+def test_the_edge_of_a_label_leaves_no_speck_in_its_letters(side):
+    """A hole of a letter is filled by the edge, or it is large enough to be seen."""
+    _, edge = main.make_labels([8], side, side)[8]
+    outside = (~np.asarray(edge)).astype(np.uint8)
+    sizes = cv2.connectedComponentsWithStats(outside)[2][1:, cv2.CC_STAT_AREA]
+    assert side < 1000 or (sizes > edge.height**2 / 250).all()

@@ -6,11 +6,13 @@ import errno
 import io
 import os
 import re
+import signal
 import struct
 import sys
 import time
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -204,6 +206,37 @@ def ink_profile() -> bytes:
     head = struct.pack(">4s4xBBBx", b"mft1", 4, 3, 2)
     table = head + matrix + straight * 4 + (white + black) * 8 + straight * 3
     return icc_profile(b"CMYK", b"Lab ", "A2B0", table)
+
+
+def exif_of_many_entries(count: int, size: int) -> bytes:
+    """Return EXIF data of `count` entries that all have the same `size` bytes."""
+    entries = struct.pack("<HHII", ExifTags.Base.Orientation, 3, 1, TURNED_LEFT)
+    for number in range(count):
+        entries += struct.pack("<HHII", 1000 + number, 7, size, 8)
+    head = b"II*\0" + struct.pack("<IH", 8, count + 1)
+    return (head + entries + bytes(4)).ljust(size + 8, b"\0")
+
+
+def lossless_jpeg(side: int) -> bytes:
+    """Return a grey JPEG of the lossless kind, all of whose pixels are 128."""
+    frame = struct.pack(">BHHB3B", 8, side, side, 1, 1, 0x11, 0)
+    table = bytes([0, 1, *[0] * 15, 0])  # one code, "0": no difference
+    scan = bytes([1, 1, 0, 1, 0, 0])
+    segments = {0xC3: frame, 0xC4: table, 0xDA: scan}
+    content = b"\xff\xd8"
+    for marker, data in segments.items():
+        content += bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+    return content + bytes(side * side // 8 + 1) + b"\xff\xd9"
+
+
+def run_length_bmp() -> bytes:
+    """Return a BMP of 4 x 1 pixels that is compressed by run lengths."""
+    pixels = bytes([4, 1, 0, 1])
+    palette = bytes([0, 0, 0, 0, 40, 80, 200, 0])
+    place = 54 + len(palette)
+    head = struct.pack("<2sIII", b"BM", place + len(pixels), 0, place)
+    info = struct.pack("<IiiHHIIiiII", 40, 4, 1, 1, 8, 1, len(pixels), 0, 0, 2, 0)
+    return head + info + palette + pixels
 
 
 # What it reads
@@ -531,7 +564,6 @@ def test_what_a_library_prints_about_damage_is_not_seen(tmp_path, capfd, compres
             OSError(errno.EMFILE, "Too many open files"),
             "Too many open",
         ),
-        ("open_file", OSError(), "no reason"),
     ],
 )
 def test_every_error_has_a_reason_in_words(monkeypatch, name, error, reason):
@@ -601,6 +633,16 @@ def test_what_takes_too_long_to_compute_is_refused(tmp_path, monkeypatch):
     assert time.process_time() - began < 3  # in larger blocks it was over 8
 
 
+def replace_file(monkeypatch: pytest.MonkeyPatch, file: io.BufferedReader) -> None:
+    """Let the sample be read from this file object."""
+    usual = Path.open
+
+    def opened(path: Path, *arguments: str, **options: object) -> object:
+        return file if path == SAMPLE else usual(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+
+
 class SlowFile(io.BufferedReader):
     """A file on a disk that lets its readers wait."""
 
@@ -615,7 +657,7 @@ class SlowFile(io.BufferedReader):
 
 def test_waiting_is_not_computing(monkeypatch):
     file = SlowFile(io.FileIO(SAMPLE))
-    monkeypatch.setattr(main, "open_file", lambda path: file)
+    replace_file(monkeypatch, file)
     monkeypatch.setattr(main, "MAX_SECONDS", 0.5)
     assert read_file(SAMPLE).shape == (334, 500, 3)
     assert file.waited > 2 * main.MAX_SECONDS
@@ -717,3 +759,169 @@ def test_a_damaged_file_of_any_format_is_used_or_gets_one_line(run):
     done = run("--files", 300, command=fuzzer)
     assert done.status == 0, done.out + done.err
     assert re.match("300 files: .*'refused'.*'used'.* 0 findings", done.out)
+
+
+# Full size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory")
+@pytest.mark.parametrize(
+    "mode, form, bytes_per_pixel",
+    [("RGB", "JPEG", 5), ("RGB", "PNG", 5), ("L", "PNG", 6), ("RGBA", "PNG", 15)],
+)
+def test_no_copy_is_made_of_a_picture_that_needs_no_change(
+    tmp_path, monkeypatch, mode, form, bytes_per_pixel
+):
+    picture = Image.new(mode, (5000, 4000))
+    content = encoded(form, picture)
+    monkeypatch.setattr(main, "MAX_MEMORY", bytes_per_pixel * 20_000_000 + 10_000_000)
+    assert read(content, tmp_path, max_size=5000).shape == (4000, 5000, 3)
+
+
+@pytest.mark.parametrize("max_size", [100, 499, 2400, 10_000])
+def test_the_original_size_is_that_of_the_upright_picture(tmp_path, max_size):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = TURNED_LEFT
+    path = tmp_path / "turned.jpg"
+    path.write_bytes(encoded("JPEG", Image.new("L", (2400, 1801)), exif=exif))
+    image, original = main.read_image(path, max_size)
+    assert original == (1801, 2400)
+    assert image.shape[0] >= min(2400, max_size)
+    height = min(2400, max_size)
+    shape = (height, round(1801 * height / 2400), 3)
+    assert main.resize_image(image, max_size, original).shape == shape
+
+
+def test_a_lack_of_memory_in_opencv_is_one_of_memory(monkeypatch):
+    def fail(*arguments: object, **options: object) -> None:
+        raise cv2.error("(-4:Insufficient memory) Failed to allocate 45000 bytes")
+
+    monkeypatch.setattr(main.cv2, "resize", fail)
+    with pytest.raises(MemoryError):
+        main.resize_image(NOISE, 20)
+
+
+# Limits, and systems that refuse them
+
+
+def test_exif_data_cost_no_more_than_they_are_worth(tmp_path):
+    exif = png_chunk(b"eXIf", exif_of_many_entries(1000, 100_000))
+    rows = b"".join(b"\0" + row.tobytes() for row in NOISE)
+    began = time.process_time()
+    shown = read(png(120, 90, 8, 2, rows, exif), tmp_path)
+    assert time.process_time() - began < 2  # in Pillow 10 to 12 it was 31
+    assert (shown == np.rot90(NOISE, -1)).all()
+
+
+def refuse(error: Exception) -> object:
+    """Return a function that raises this error."""
+
+    def fail(*arguments: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has none of these limits")
+@pytest.mark.parametrize(
+    "name, error",
+    [
+        ("signal.setitimer", OSError(errno.EINVAL, "Invalid argument")),
+        ("signal.signal", ValueError("signal only works in main thread")),
+        ("resource.setrlimit", ValueError("not allowed to raise maximum limit")),
+        ("resource.setrlimit", OSError(errno.EINVAL, "Invalid argument")),
+    ],
+)
+def test_a_limit_that_the_system_refuses_costs_no_picture(monkeypatch, name, error):
+    monkeypatch.setattr(name, refuse(error))
+    assert read_file(SAMPLE).shape == (334, 500, 3)
+
+
+def test_a_python_without_limits_of_memory_reads_pictures(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert read_file(SAMPLE).shape == (334, 500, 3)
+
+
+def test_pictures_can_be_read_in_a_thread():
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(read_file, SAMPLE).result().shape == (334, 500, 3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such timer")
+def test_the_timer_and_handler_of_a_profiler_are_put_back():
+    def tick(number: int, frame: object) -> None:
+        pass
+
+    usual = signal.signal(signal.SIGPROF, tick)
+    signal.setitimer(signal.ITIMER_PROF, 900, 60)
+    try:
+        read_file(SAMPLE)
+        delay, interval = signal.getitimer(signal.ITIMER_PROF)
+        assert interval == 60 and 800 < delay < 901
+        assert signal.getsignal(signal.SIGPROF) is tick
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, usual)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such timer")
+def test_a_handler_that_was_set_from_c_stays(monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(signal, "signal", refuse(TypeError("would replace it")))
+    assert read_file(SAMPLE).shape == (334, 500, 3)
+
+
+# What the system says
+
+
+class FailingFile(io.BufferedReader):
+    """A file on a disk that fails after some kilobytes."""
+
+    reason: int
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file, but not to the end."""
+        if self.tell() > 20_000:
+            raise OSError(self.reason, os.strerror(self.reason))
+        return super().read(size)
+
+
+@pytest.mark.parametrize("name", ["EIO", "ENOTCONN", "ESTALE", "ETIMEDOUT", "EDEADLK"])
+def test_a_disk_that_fails_is_not_called_a_damaged_picture(monkeypatch, name):
+    file = FailingFile(io.FileIO(SAMPLE))
+    file.reason = getattr(errno, name)
+    replace_file(monkeypatch, file)
+    with pytest.raises(main.UnusableError, match=re.escape(os.strerror(file.reason))):
+        main.read_image(SAMPLE)
+
+
+def test_a_tiff_that_points_to_before_its_beginning_is_damaged(tmp_path):
+    content = tiff(bytes(3), StripOffsets=[8]).replace(
+        struct.pack("<HHII", ExifTags.Base.StripOffsets, 3, 1, 8),
+        struct.pack("<HHIi", ExifTags.Base.StripOffsets, 9, 1, -8),
+    )
+    with pytest.raises(main.UnusableError, match="cannot be decoded"):
+        read(content, tmp_path)
+
+
+# Rare kinds
+
+
+def test_a_bmp_of_run_lengths_is_refused(tmp_path):
+    with pytest.raises(main.UnusableError, match="of a rare kind"):
+        read(run_length_bmp(), tmp_path)
+
+
+def test_a_lossless_jpeg_does_not_end_the_program(tmp_path):
+    try:
+        shown = read(lossless_jpeg(2048), tmp_path)
+    except main.UnusableError:
+        return  # not with this Pillow
+    assert shown.shape == (500, 500, 3) and (shown == 128).all()
+
+
+def test_a_jpeg_of_12_bits_is_not_told_to_become_a_jpeg(tmp_path):
+    content = bytearray(encoded("JPEG"))
+    content[content.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(main.UnusableError, match="save it as PNG"):
+        read(bytes(content), tmp_path)
