@@ -1,21 +1,19 @@
-"""Time KMeans beside its alternatives, and the program beside Python's own start.
+"""Measure what the README shows, and print it as Markdown tables.
 
-``python tests/benchmark.py [IMAGE ...]`` prints Markdown tables; it takes some three
-minutes, and one or two more for each image. All competitors get the same photos, shrunk
-as the program does, one random start for each of the 14 numbers of clusters of a
-default run, and run in turn. ``--optima 30`` compares instead how good the optima are,
-on these images and on drawn ones, beside the best of 30 fits.
+``python tests/benchmark.py [IMAGE ...]`` compares the 14 fits of a default run with
+other libraries, in processor time with one thread each, then measures whole runs, full
+size, and how the time grows. ``--optima FITS`` measures instead how far the inertia is
+above the best of so many fits; with ``--max-size 10000`` at full size. The pictures are
+the sample, scikit-learn's photos, drawn ones for whole runs and optima, and IMAGE.
 """
 
 import argparse
-import os
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +21,9 @@ import cv2
 import numpy as np
 import PIL
 import sklearn
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.cluster import KMeans as ScikitKMeans
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -32,85 +31,72 @@ import main
 from conftest import METER, PROJECT, SAMPLE
 from kmeans import KMeans, Points
 
-Fit = Callable[[np.ndarray, list[int], int], list[np.ndarray]]
+KS = [1, 2, 3, 4, 5, 6, 8, 10, 14, 16, 20, 25, 40, 50]
+PROGRAM = [sys.executable, str(PROJECT / "main.py"), "--path"]
+Picture = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, colours, their counts
 
 
-def ours(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Fit as the program does: distinct colours with counts, prepared for all k."""
-    colours, counts, _ = main.distinct_colours(image)
-    points = Points(colours, counts)
-    return [KMeans(k, seed=seed).fit(points).centroids for k in ks]
+def load(path: Path, max_size: int) -> Picture:
+    """Read a picture as the program does; the pixels are (height, width, 3)."""
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    pixels = main.resize_image(np.asarray(upright), max_size)
+    packed = pixels.reshape(-1, 3).astype(np.int32) @ np.array([2**16, 2**8, 1])
+    packed, counts = np.unique(packed, return_counts=True)
+    return pixels, np.stack([packed >> 16, packed >> 8 & 255, packed & 255], 1), counts
 
 
-def ours_from_arrays(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Fit the same colours and counts, given as arrays to each fit."""
-    colours, counts, _ = main.distinct_colours(image)
-    return [KMeans(k, seed=seed).fit(colours, counts).centroids for k in ks]
+def ours(picture: Picture, seed: int) -> list[np.ndarray]:
+    """Fit the distinct colours with their counts, prepared once for all k."""
+    points = Points(*picture[1:])
+    return [KMeans(k, seed=seed).fit(points).centroids for k in KS]
 
 
-def scikit_fits(
-    points: np.ndarray, ks: list[int], seed: int, counts: np.ndarray | None = None
+def scikit(
+    points: np.ndarray, seed: int, counts: np.ndarray | None = None, loose: bool = False
 ) -> list[np.ndarray]:
-    """Fit as float32, stopping when all centroids together move 0.001."""
-    points = points.astype(np.float32)
-    tol = 1e-6 / points.var(axis=0).mean()  # scikit-learn's is relative and squared
-    options = {"n_init": 1, "max_iter": 500, "tol": tol, "random_state": seed}
-    peers = [ScikitKMeans(k, **options) for k in ks]
+    """Fit as float32 until all centroids together move 0.001, or by default settings.
+
+    The default stop is a hundred times looser.
+    """
+    points = points.reshape(-1, 3).astype(np.float32)
+    tol = 1e-4 if loose else 1e-6 / points.var(axis=0).mean()  # relative and squared
+    peers = [ScikitKMeans(k, max_iter=500, tol=tol, random_state=seed) for k in KS]
     return [peer.fit(points, sample_weight=counts).cluster_centers_ for peer in peers]
 
 
-def scikit(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Fit all pixels, stopping when all centroids together move 0.001."""
-    return scikit_fits(image.reshape(-1, 3), ks, seed)
-
-
-def scikit_default(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Fit all pixels as float32 with the default settings, a 100 times looser stop."""
-    pixels = image.reshape(-1, 3).astype(np.float32)
-    peers = [ScikitKMeans(k, n_init=1, random_state=seed) for k in ks]
-    return [peer.fit(pixels).cluster_centers_ for peer in peers]
-
-
-def scikit_weighted(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Fit what `ours` gets: distinct colours with counts; stop as in `scikit`."""
-    colours, counts, _ = main.distinct_colours(image)
-    return scikit_fits(colours, ks, seed, counts)
-
-
-def opencv(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Fit all pixels as float32 with cv2.kmeans, k-means++, epsilon 0.001."""
-    pixels = image.reshape(-1, 3).astype(np.float32)
+def opencv(picture: Picture, seed: int) -> list[np.ndarray]:
+    """Fit all pixels with cv2.kmeans, k-means++, epsilon 0.001."""
+    pixels = picture[0].reshape(-1, 3).astype(np.float32)
     cv2.setRNGSeed(seed + 1)
     stop = cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 500, 0.001
     start = cv2.KMEANS_PP_CENTERS
-    return [cv2.kmeans(pixels, k, None, stop, 1, start)[2] for k in ks]
+    return [cv2.kmeans(pixels, k, None, stop, 1, start)[2] for k in KS]
 
 
-def pillow(image: np.ndarray, ks: list[int], seed: int) -> list[np.ndarray]:
-    """Quantize the image with median cut and k-means; it knows no seed."""
-    picture = Image.fromarray(image)
-    palettes = [picture.quantize(k, kmeans=1).getpalette() for k in ks]
-    return [np.reshape(p[: 3 * k], (-1, 3)) for p, k in zip(palettes, ks, strict=True)]
+def pillow(picture: Picture, seed: int) -> list[np.ndarray]:
+    """Quantize the picture with median cut and k-means; there is no seed."""
+    image = Image.fromarray(picture[0])
+    palettes = [image.quantize(k, kmeans=1).getpalette() for k in KS]
+    return [np.reshape(p[: 3 * k], (-1, 3)) for p, k in zip(palettes, KS, strict=True)]
 
 
-COMPETITORS: dict[str, Fit] = {
+COMPETITORS: dict[str, Callable[[Picture, int], list[np.ndarray]]] = {
     "this KMeans": ours,
-    "this KMeans, from arrays": ours_from_arrays,
-    "scikit-learn, same stop": scikit,
-    "scikit-learn, default": scikit_default,
-    "scikit-learn, weighted": scikit_weighted,
+    "scikit-learn, same stop, weighted colours": lambda p, s: scikit(p[1], s, p[2]),
+    "scikit-learn, same stop": lambda p, s: scikit(p[0], s),
+    "scikit-learn": lambda p, s: scikit(p[0], s, loose=True),
     "OpenCV": opencv,
     "Pillow": pillow,
 }
 
 
-def inertia(image: np.ndarray, centroids: np.ndarray) -> float:
+def inertia(picture: Picture, centroids: np.ndarray) -> float:
     """Sum the squared distances of all pixels to the nearest centroid."""
-    colours, counts, _ = main.distinct_colours(image)
+    _, colours, counts = picture
     nearest = np.full(len(colours), np.inf)
     for centroid in np.asarray(centroids, float):
-        distance = np.square(colours - centroid).sum(axis=1)
-        np.minimum(nearest, distance, out=nearest)
+        np.minimum(nearest, np.square(colours - centroid).sum(axis=1), out=nearest)
     return float(counts @ nearest)
 
 
@@ -122,19 +108,17 @@ def default_photos() -> list[Path]:
 
 
 def save_patterns(folder: Path) -> list[Path]:
-    """Draw pictures that are unlike photos, and return their files."""
+    """Draw pictures that are unlike photos by day, and return their files."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:500, :500]
     flat = np.array([(255, 255, 255), (200, 30, 40), (20, 180, 60), (30, 60, 220)])
-    noise = rng.integers(0, 256, (500, 500, 3))
+    stars = np.where(rng.random((500, 500, 1)) < 0.002, 180, 9)
     patterns = {
-        "one colour": np.full((500, 500, 3), 100),
         "flat art": flat[(x // 100 + y // 70) % 4],
         "greys": np.dstack([(x + y) // 4] * 3),
         "smooth": np.dstack([x // 2, y // 2, (x + y) // 4]),
-        "busy": np.dstack([127 + 120 * np.sin(x * y / 900 + i) for i in range(3)]),
-        "near-empty": np.where(rng.random((500, 500, 1)) < 0.02, noise, 250),
-        "noise": noise,
+        "night": np.maximum(stars + rng.normal(0, 3, (500, 500, 3)), 0),
+        "noise": rng.integers(0, 256, (500, 500, 3)),
     }
     files = [folder / f"{name}.png" for name in patterns]
     for file, pixels in zip(files, patterns.values(), strict=True):
@@ -142,179 +126,161 @@ def save_patterns(folder: Path) -> list[Path]:
     return files
 
 
+def save_phone_photo(path: Path, width: int, height: int) -> None:
+    """Enlarge the sample to a phone's size, with a sensor's grain."""
+    grain = np.random.default_rng(0).normal(0, 3, (1000, width, 3)).astype(np.float32)
+    large = cv2.resize(cv2.imread(str(SAMPLE)), (width, height), None, 0, 0, 2)
+    for top in range(0, height, 1000):
+        part = large[top : top + 1000]
+        part[:] = np.clip(part + grain[: len(part)], 0, 255)
+    cv2.imwrite(str(path), large, [cv2.IMWRITE_JPEG_QUALITY, 90])
+
+
 def compare_fits(photos: list[Path], repeats: int) -> None:
-    """Print each competitor's median seconds per photo and its mean excess."""
-    seconds = {name: [] for name in COMPETITORS}
-    excess = {name: [] for name in COMPETITORS}
-    for photo in photos:
-        print(f"fitting {photo.name} for a minute or two", file=sys.stderr)
-        image = main.resize_image(main.read_image(photo)[0])
-        times = {name: [] for name in COMPETITORS}
-        found = {name: [] for name in COMPETITORS}
-        for seed in range(repeats):
-            for name, fit in COMPETITORS.items():
-                began = time.perf_counter()
-                centroids = fit(image, main.DEFAULT_KS, seed)
-                times[name].append(time.perf_counter() - began)
-                found[name].append([inertia(image, c) for c in centroids])
-        best = np.min([rows for rows in found.values()], axis=(0, 1))
-        for name in COMPETITORS:
-            seconds[name].append(statistics.median(times[name]))
-            excess[name].append(100 * (np.array(found[name]) / best - 1).mean())
-
-    columns = [f"{photo.name}, s" for photo in photos]
-    print_row("14 fits", *columns, "times as long", "inertia above best, %")
-    print_row("---", *["---:"] * (len(photos) + 2))
-    for name in COMPETITORS:
-        ratios = np.divide(seconds[name], seconds["this KMeans"])
-        print_row(
-            name,
-            *[f"{value:.2f}" for value in seconds[name]],
-            f"{np.exp(np.log(ratios).mean()):.1f}",
-            f"{np.mean(excess[name]):.2f}",
-        )
+    """Print each competitor's processor seconds and how good its optima are."""
+    print_head(
+        f"14 fits, about {20 * repeats * len(photos)} s in all",
+        *(f"{photo.name}, s" for photo in photos),
+        "times as long",
+        "inertia above the best of 20, %",
+    )
+    pictures = [load(photo, 500) for photo in photos]
+    best = [
+        np.min([[inertia(p, c) for c in ours(p, seed)] for seed in range(20)], axis=0)
+        for p in pictures
+    ]
+    first = None
+    for name, fit in COMPETITORS.items():
+        seconds, excess = [], []
+        for picture, lowest in zip(pictures, best, strict=True):
+            times = []
+            for seed in range(repeats):
+                began = time.process_time()
+                found = fit(picture, seed)
+                times.append(time.process_time() - began)
+                excess.append([inertia(picture, c) for c in found] / lowest - 1)
+            seconds.append(statistics.median(times))
+        first = first or seconds
+        ratio = np.exp(np.log(np.divide(seconds, first)).mean())
+        print_row(name, *seconds, ratio, 100 * np.mean(excess))
 
 
-def compare_optima(photos: list[Path], fits: int) -> None:
+def compare_optima(photos: list[Path], fits: int, max_size: int) -> None:
     """Print how far above the best known inertia the first three seeds end.
 
     The best known is that of so many seeds of this KMeans and of three of scikit-learn.
     """
-    names = ["this KMeans", "scikit-learn, weighted"]
-    excess = {name: [] for name in names}
-    for photo in photos:
-        print(f"searching the best for {photo.name}", file=sys.stderr)
-        colours, counts, _ = main.distinct_colours(
-            main.resize_image(main.read_image(photo)[0])
-        )
-        points = Points(colours, counts)
-        for k in main.DEFAULT_KS:
-            if k < len(colours):
-                ours = [KMeans(k, seed=s).fit(points).inertia for s in range(fits)]
-                peers = [ScikitKMeans(k, n_init=1, random_state=s) for s in range(3)]
-                theirs = [peer.fit(colours, None, counts).inertia_ for peer in peers]
-                best = min(ours + theirs)
-                for name, found in zip(names, (ours[:3], theirs), strict=True):
-                    excess[name] += [100 * (inertia / best - 1) for inertia in found]
-    print_row(
-        f"{len(photos)} pictures, best of {fits} fits", "mean, %", "95 %", "worst"
+    measures = ["mean", "95th percentile", "worst"]
+    theirs = [f"scikit-learn's {measure}" for measure in measures]
+    print_head(
+        f"% above the best of {fits} fits, some {fits} s a picture", *measures, *theirs
     )
-    print_row("---", "---:", "---:", "---:")
-    for name in names:
-        found = np.array(excess[name])
-        print_row(
-            name,
-            *(
-                f"{x:.2f}"
-                for x in (found.mean(), np.percentile(found, 95), found.max())
-            ),
-        )
-
-
-def compare_runs(photos: list[Path], repeats: int) -> None:
-    """Print how long a whole run takes beside starting Python with the libraries."""
-    start = [sys.executable, "-c", "import numpy, cv2, PIL.Image"]
-    program = [sys.executable, str(PROJECT / "main.py"), "--path"]
-    print_row("whole run", "s", "starts of Python, numpy, cv2 and PIL", "peak MiB")
-    print_row("---", "---:", "---:", "---:")
+    everything = []
     for photo in photos:
-        command = [*program, str(photo)]
+        _, colours, counts = load(photo, max_size)
+        points, excess = Points(colours, counts), []
+        for k in (k for k in [*KS, 100, 200] if k < len(colours)):
+            found = [KMeans(k, seed=s).fit(points).inertia for s in range(fits)]
+            peers = [ScikitKMeans(k, random_state=s) for s in range(3)]
+            theirs = [peer.fit(colours, None, counts).inertia_ for peer in peers]
+            excess.append(np.array([found[:3], theirs]) / min(found + theirs) - 1)
+        everything += excess
+        print_excess(photo.name, excess)
+    print_excess("all", everything)
+
+
+def print_excess(name: str, excess: list[np.ndarray]) -> None:
+    """Print mean, 95th percentile and maximum for each of two rivals."""
+    if excess:
+        both = 100 * np.hstack(excess)
+        measures = both.mean(axis=1), np.percentile(both, 95, axis=1), both.max(axis=1)
+        print_row(name, *np.transpose(measures).ravel().tolist())
+
+
+def measure_runs(photos: list[Path], repeats: int) -> None:
+    """Print the time of whole runs beside that of starting Python and its packages."""
+    head = f"whole run, about {3 * repeats * len(photos)} s in all"
+    print_head(head, "s", "starts of Python, numpy, cv2 and PIL", "peak MiB")
+    start = [sys.executable, "-c", "import numpy, cv2, PIL.Image"]
+    for photo in photos:
+        command = [*PROGRAM, str(photo)]
         pairs = [(measure(start), measure(command)) for _ in range(repeats + 1)]
         pairs = pairs[1:]  # the first warms the disk's cache
+        seconds = statistics.median(run[0] for _, run in pairs)
+        starts = statistics.median(run[0] / idle[0] for idle, run in pairs)
+        print_row(photo.name, seconds, starts, max(run[1] for _, run in pairs))
+
+
+def measure_full_size(folder: Path) -> None:
+    """Print what a poster in 8 colours costs."""
+    print_head("full size, k = 8, about 20 s in all", "s", "peak MiB")
+    options = ["--max-size", "10000", "--ks", "8", "--no-label"]
+    for megapixels, size in ((12, (4032, 3024)), (48, (8064, 6048))):
+        photo = folder / "phone.jpg"
+        save_phone_photo(photo, *size)
         print_row(
-            photo.name,
-            f"{statistics.median(run[0] for _, run in pairs):.2f}",
-            f"{statistics.median(run[0] / idle[0] for idle, run in pairs):.1f}",
-            f"{max(run[1] for _, run in pairs):.0f}",
+            f"{megapixels} megapixels", *measure([*PROGRAM, str(photo), *options])
         )
 
 
 def measure(command: list[str]) -> tuple[float, float]:
     """Run a command; return its seconds and its peak memory in MiB."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-c", METER, *command],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
+        meter = [sys.executable, "-c", METER, *command]
+        done = subprocess.run(meter, cwd=folder, stdout=subprocess.PIPE, check=True)
     seconds, peak = map(float, done.stdout.split())
     return seconds, peak
 
 
-def show_growth() -> None:
-    """Print time and memory as the points and the clusters grow, with exponents."""
-    rng = np.random.default_rng(0)
-    points = rng.normal(128, 50, (2_000_000, 3))
-    sizes = [10_000, 50_000, 200_000, 1_000_000, 2_000_000]
-    rows = [(n, 20, *cost_of_fit(points[:n], 20)) for n in sizes]
-    print_growth("points", "clusters", rows)
+def measure_growth() -> None:
+    """Print the processor time of a fit as points and clusters grow."""
+    points = np.random.default_rng(0).normal(128, 50, (2_000_000, 3))
+    by_points = [(n, 20) for n in (10_000, 50_000, 200_000, 1_000_000, 2_000_000)]
+    by_clusters = [(100_000, k) for k in (2, 5, 10, 20, 50, 100, 200)]
+    for sizes in (by_points, by_clusters):
+        print_head("points", "clusters", "s, about 30 in all", "iterations")
+        seconds = []
+        for n, k in sizes:
+            began = time.process_time()
+            models = [KMeans(k, seed=seed).fit(points[:n]) for seed in range(3)]
+            seconds.append((time.process_time() - began) / 3)
+            print_row(n, k, seconds[-1], statistics.mean(m.n_iter for m in models))
+        work = [n * k for n, k in sizes]
+        exponent = np.polyfit(np.log(work), np.log(seconds), 1)[0]
+        print(f"\nThe time grows as what grows here to the power of {exponent:.2f}.")
+
+
+def print_head(*cells: str) -> None:
+    """Begin a Markdown table; all but its first column are numbers."""
     print()
-    ks = [2, 5, 10, 20, 50, 100, 200]
-    rows = [(k, 100_000, *cost_of_fit(points[:100_000], k)) for k in ks]
-    print_growth("clusters", "points", rows)
-
-
-def cost_of_fit(points: np.ndarray, k: int) -> tuple[float, float, int]:
-    """Return the median seconds of three fits, peak bytes a point, and iterations."""
-    times = []
-    for seed in range(3):
-        began = time.perf_counter()
-        model = KMeans(k, seed=seed).fit(points)
-        times.append(time.perf_counter() - began)
-    tracemalloc.start()
-    KMeans(k, seed=0).fit(points)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return statistics.median(times), peak / len(points), model.n_iter
-
-
-def print_growth(growing: str, fixed: str, rows: list[tuple]) -> None:
-    """Print one table of `show_growth` and the exponent of its growth."""
-    print_row(growing, fixed, "s", "bytes a point", "iterations")
-    print_row(*["---:"] * 5)
-    for size, other, seconds, memory, iterations in rows:
-        print_row(size, other, f"{seconds:.3f}", f"{memory:.0f}", iterations)
-    sizes, _, seconds, *_ = zip(*rows, strict=True)
-    exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
-    print(f"\nThe time grows as {growing} to the power of {exponent:.2f}.")
+    print_row(*cells)
+    print_row("---", *["---:"] * (len(cells) - 1))
 
 
 def print_row(*cells: object) -> None:
     """Print a row of a Markdown table."""
-    print("|", " | ".join(map(str, cells)), "|", flush=True)
+    cells = [f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in cells]
+    print("|", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("photos", nargs="*", type=Path, metavar="IMAGE")
+    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
-        "--optima",
-        type=int,
-        metavar="FITS",
-        help="compare the inertia alone, with the best of so many fits",
-    )
+    parser.add_argument("--optima", type=int, metavar="FITS")
+    parser.add_argument("--max-size", type=int, default=500, help="for --optima")
     options = parser.parse_args()
-    photos = [*default_photos(), *(photo.resolve() for photo in options.photos)]
-    if options.optima:
-        with tempfile.TemporaryDirectory() as folder:
-            pictures = [*photos, *save_patterns(Path(folder))]
-            compare_optima(pictures, options.optima)
-        sys.exit()
-
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, NumPy {np.__version__}, OpenCV "
-        f"{cv2.__version__}, Pillow {PIL.__version__}, scikit-learn "
-        f"{sklearn.__version__}; medians of {options.repeats} runs in turn.\n"
-    )
-    for name, fit in COMPETITORS.items():
-        print(f"- {name}: {fit.__doc__}")
-    print()
-    compare_fits(photos, options.repeats)
-    print()
-    with tempfile.TemporaryDirectory() as folder:
-        compare_runs([*photos, *save_patterns(Path(folder))], options.repeats)
-    print()
-    show_growth()
+    photos = [*default_photos(), *(image.resolve() for image in options.images)]
+    packages = [np, cv2, PIL, sklearn]
+    versions = [f"{package.__name__} {package.__version__}" for package in packages]
+    print(f"{platform.machine()}, Python {platform.python_version()}", *versions)
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
+        pictures = [*photos, *save_patterns(Path(folder))]
+        if options.optima:
+            compare_optima(pictures, options.optima, options.max_size)
+        else:
+            compare_fits(photos, options.repeats)
+            measure_runs(pictures, options.repeats)
+            measure_full_size(Path(folder))
+            measure_growth()

@@ -1,6 +1,7 @@
-"""What the tests share: the sample, the program, and the pictures that it leaves."""
+"""What the tests share: the sample, ways to run the program, and its pictures."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,12 +17,14 @@ from PIL import Image
 
 import main
 
+# A job in the background ignores Ctrl-C, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 PROJECT = Path(__file__).resolve().parent.parent
 SAMPLE = PROJECT / "images" / "input-image.jpg"
 PROGRAM = [sys.executable, PROJECT / "main.py"]
 PEAK_UNIT = 2**20 if sys.platform == "darwin" else 2**10  # of `ru_maxrss`, in MiB
-# Runs a command and prints its seconds and peak MiB. It is a small process of its own:
-# the peak of a child is never less than that of the process which started it.
+# Runs a command and prints its seconds and peak MiB. This is a small process of its own
+# because the peak of a child is never less than that of the process that started it.
 METER = f"""if True:
     import os, subprocess, sys, time
     began = time.perf_counter()
@@ -30,19 +33,19 @@ METER = f"""if True:
     print(time.perf_counter() - began, usage.ru_maxrss / {PEAK_UNIT})
     sys.exit(os.waitstatus_to_exitcode(status))
 """
-SECONDS = 60  # that a process may take; most need less than one
+SECONDS = 60  # a process may take; most need less than one
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """End a test that hangs: none takes longer than a few seconds."""
+    """End a test that hangs; all others take a few seconds at most."""
     for item in items:
         item.add_marker(pytest.mark.timeout(2 * SECONDS))
 
 
 @dataclass
 class Outcome:
-    """How a process ended: its exit status and what it printed."""
+    """How a run ended: its exit status and what it printed."""
 
     status: int
     out: str
@@ -50,7 +53,7 @@ class Outcome:
 
 
 def gif_frames(path: Path) -> list[np.ndarray]:
-    """RGB pixels of every frame of an endless animation, once for each 750 ms."""
+    """Return the RGB pixels of an endless animation, one frame for each 750 ms."""
     with Image.open(path) as gif:
         frames = []
         for i in range(gif.n_frames):
@@ -76,13 +79,13 @@ class Pictures:
             if path.is_file()
         }
 
-    def jpeg_path(self, k: int) -> Path:
-        """Where the frame of k is."""
-        return self.folder / "segmented-images" / f"k_{k}.jpg"
+    def frame_path(self, k: int, form: str = "jpg") -> Path:
+        """Path of the frame of k."""
+        return self.folder / "segmented-images" / f"k_{k}.{form}"
 
-    def jpeg(self, k: int) -> np.ndarray:
-        """RGB pixels of k_<k>.jpg."""
-        with Image.open(self.jpeg_path(k)) as image:
+    def frame(self, k: int, form: str = "jpg") -> np.ndarray:
+        """RGB pixels of the frame of k."""
+        with Image.open(self.frame_path(k, form)) as image:
             return np.asarray(image.convert("RGB"))
 
     def gif(self) -> list[np.ndarray]:
@@ -92,17 +95,55 @@ class Pictures:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Pictures:
-    """Give what `run` and `start` leave in the folder that is their default."""
+    """Return what a run leaves in the default output folder."""
     return Pictures(tmp_path / "images")
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Start the program, or another command, in an empty folder, and do not wait.
+def make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Callable[..., Outcome]:
+    """Run the program inside this process, in an empty folder.
 
-    This is the only place where the tests start anything. What takes too long is
-    killed, which ends its pipes, too: so whoever reads from them or waits goes on.
-    Further keywords are variables of its environment.
+    This is much faster than `run`, which is for signals, streams and exit statuses.
+    """
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["main.py", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            status = main.main()
+        except SystemExit as end:  # as from argparse
+            status = end.code
+        return Outcome(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def paint(
+    make: Callable[..., Outcome], pictures: Pictures, tmp_path: Path
+) -> Callable[..., tuple[list[np.ndarray], list[str]]]:
+    """Run the program on these pixels; return the GIF's frames and the lines."""
+
+    def call(
+        pixels: np.ndarray, *arguments: object
+    ) -> tuple[list[np.ndarray], list[str]]:
+        done = make("--path", save(tmp_path / "in.png", pixels), *arguments)
+        assert (done.status, done.err) == (0, "")
+        return pictures.gif(), done.out.splitlines()
+
+    return call
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start the program, or another command, in an empty folder, without waiting.
+
+    Tests start processes only here. One that takes too long is killed, which also
+    closes its pipes, so that no reader waits for ever. Other keywords become variables
+    of its environment.
     """
     with ExitStack() as stack:
 
@@ -133,7 +174,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
 
 @pytest.fixture
 def run(start: Callable[..., subprocess.Popen]) -> Callable[..., Outcome]:
-    """Start the program as `start` does, and wait for its end."""
+    """Start the program as `start` does and wait until it ends."""
 
     def call(*arguments: object, **options: object) -> Outcome:
         process = start(*arguments, **options)
@@ -145,9 +186,15 @@ def run(start: Callable[..., subprocess.Popen]) -> Callable[..., Outcome]:
 
 
 def small_photo(width: int = 120, height: int = 90) -> np.ndarray:
-    """Return the sample, small, as RGB pixels."""
+    """Return the sample, made small, as RGB pixels."""
     with Image.open(SAMPLE) as image:
         return np.asarray(image.resize((width, height), Image.Resampling.BOX))
+
+
+def resized_sample() -> np.ndarray:
+    """Return the RGB pixels of the sample that the program segments by default."""
+    with Image.open(SAMPLE) as image:
+        return main.resize_image(np.asarray(image))
 
 
 def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
@@ -157,13 +204,13 @@ def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
 
 
 def decibels(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two pictures."""
+    """Return the peak signal-to-noise ratio of two pictures."""
     error = np.square(a.astype(float) - b).mean()
     return 10 * np.log10(255**2 / error) if error else np.inf
 
 
 def assert_one_error_line(outcome: Outcome, mention: object) -> None:
-    """Exit status 1 and nothing on stderr but one line that names the culprit."""
+    """Check for exit status 1 and one line on stderr that names the culprit."""
     assert outcome.status == 1, outcome.err
     assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1
     assert str(mention) in outcome.err

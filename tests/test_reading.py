@@ -317,6 +317,16 @@ def test_exif_turns_the_picture_upright(tmp_path, turn, size):
     assert decibels(shown, main.resize_image(np.asarray(photo))) > 30
 
 
+def test_exif_in_the_text_of_a_png_turns_it_upright(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = TURNED_LEFT
+    text = f"\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n".encode()
+    content = encoded("PNG")  # as ImageMagick writes it
+    chunk = png_chunk(b"tEXt", b"Raw profile type exif\0" + text)
+    shown = read(content[:33] + chunk + content[33:], tmp_path)
+    assert (shown == np.rot90(small_photo(), -1)).all()
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_xmp_does_not_turn_the_picture(tmp_path, form):
     xmp = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
@@ -392,8 +402,8 @@ def test_a_narrow_picture_keeps_its_columns(tmp_path, width):
 
 @pytest.mark.parametrize("width", [4001, 4005, 8009, 8015])
 def test_what_a_lossless_crop_hides_stays_hidden(tmp_path, width):
-    picture = Image.new("RGB", ((width + 7) // 8 * 8, 16), (30, 120, 200))
-    picture.paste((255, 0, 0), (width, 0, picture.width, 16))
+    picture = Image.new("RGB", ((width + 7) // 8 * 8, 800), (30, 120, 200))
+    picture.paste((255, 0, 0), (width, 0, picture.width, 800))
     content = bytearray(encoded("JPEG", picture, quality=95, subsampling=0))
     place = content.index(b"\xff\xc0") + 7
     content[place : place + 2] = struct.pack(">H", width)
@@ -631,6 +641,22 @@ def test_what_takes_too_long_to_compute_is_refused(tmp_path, monkeypatch):
     with pytest.raises(main.UnusableError, match="takes over"):
         read(content, tmp_path)
     assert time.process_time() - began < 3  # in larger blocks it was over 8
+
+
+def test_what_overlooks_the_alarm_is_refused_by_the_next(monkeypatch):
+    began = time.process_time()
+
+    def overlook(*arguments: object) -> None:
+        with suppress(main.UnusableError):  # as a decoder may take it for damage
+            while time.process_time() < began + 3:
+                pass
+        while time.process_time() < began + 3:
+            pass
+
+    monkeypatch.setattr(main, "decode", overlook)
+    monkeypatch.setattr(main, "MAX_SECONDS", 0.1)
+    with pytest.raises(main.UnusableError, match="takes over"):
+        main.read_image(SAMPLE)
 
 
 def replace_file(monkeypatch: pytest.MonkeyPatch, file: io.BufferedReader) -> None:
