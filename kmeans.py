@@ -1,25 +1,15 @@
 """k-means clustering from scratch on NumPy: exact, weighted, reproducible and fast.
 
-This is the whole algorithm, for `points` of shape (n, d) and given `k`, `tol`, `rng`::
+`plain_k_means`, the first function, is the whole algorithm. If you came for k-means,
+you can stop there. The rest of the file takes the same five steps in a fraction of the
+time, from a better start, and refills a cluster that has lost all its points:
 
-    centroids = rng.choice(np.unique(points, axis=0), k, replace=False)  # choose
-    while True:
-        distances = np.linalg.norm(points[:, None] - centroids, axis=2)
-        labels = distances.argmin(axis=1)  # assign
-        means = np.array([points[labels == j].mean(axis=0) for j in range(k)])  # update
-        if np.linalg.norm(means - centroids, axis=1).max() <= tol:  # stop
-            break
-        centroids = means  # repeat
+- choose k centroids: `choose_centroids`
+- assign every point to its nearest centroid: `Clusters.assign`
+- update every centroid to the mean of its points: `Clusters.means`
+- stop when no centroid would move farther than `tol`, else repeat: `lloyd`
 
-Whoever came for k-means may stop here. The rest takes the same steps in a fraction of
-the time, from a better start, and refills a cluster that has lost all its points:
-
-- choose k centroids: `find_start`
-- assign every point to its nearest centroid: `Clusters.assign` (in short: `nearest`)
-- update: find the mean of each centroid's points: `Clusters.means`
-- stop when no centroid would move further than `tol`, else repeat: `lloyd`
-
-`KMeans` is what a caller sees. Nothing here knows of images: a colour is a point.
+`KMeans` is what a caller uses. Nothing here depends on images: a colour is a point.
 """
 
 from __future__ import annotations
@@ -32,44 +22,57 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
+def plain_k_means(
+    points: np.ndarray, k: int, tol: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster points, (n, d), as a textbook does: simple, but slow.
+
+    Returns the centroids, (k, d), and the label of each point, (n,).
+    """
+    distinct = np.unique(points, axis=0).astype(float)
+    centroids = rng.choice(distinct, k, replace=False)  # choose
+    while True:
+        distances = np.linalg.norm(points[:, None] - centroids, axis=2)
+        labels = distances.argmin(axis=1)  # assign
+        means = np.array([points[labels == j].mean(axis=0) for j in range(k)])  # update
+        if np.linalg.norm(means - centroids, axis=1).max() <= tol:  # stop
+            return centroids, labels
+        centroids = means  # repeat
+
+
 class KMeans:
     """k-means clustering by Lloyd's algorithm; wrong parameters raise a ValueError.
+
+    The result is a fixed point of that algorithm (S. P. Lloyd, "Least squares
+    quantization in PCM", 1982), within rounding errors of the data: every label is that
+    of the nearest centroid, no cluster is empty, and one more plain iteration moves no
+    centroid by more than `tol`, unless `max_iter` was reached.
+
+    >>> model = KMeans(k=2, seed=0).fit([[0, 0], [0, 2], [9, 1]])
+    >>> model.predict([1, 1])
+    array([0., 1.])
 
     Parameters
     ----------
     k : int, default=2
         The number of clusters.
     tol : float, default=0.001
-        Stop when no centroid would move further than this in one iteration, in the
-        units of the data.
+        Stop when no centroid would move farther than this, in the units of the data.
     max_iter : int, default=500
         Stop after this many iterations over all the data in any case.
     seed : int, optional
-        Seed of the random start; without one every fit starts afresh.
+        Seed of the random start; without one, every fit starts differently.
 
     Attributes
     ----------
     centroids : ndarray of shape (k, d), float64
-        The largest first, by weight; fewer than k if there are fewer distinct points.
+        The largest cluster, by weight, first; fewer if there are fewer distinct points.
     labels : ndarray of shape (n,), int
         The index of the nearest centroid for each point that was fitted.
     inertia : float
         The sum of squared distances to the nearest centroid, times the weights.
     n_iter : int
         The number of iterations over all the data.
-
-    Notes
-    -----
-    The result is a fixed point of Lloyd's algorithm (S. P. Lloyd, "Least squares
-    quantization in PCM", 1982), to the rounding of doubles of the size of the data: one
-    more plain iteration moves no centroid by more than `tol` (unless `max_iter` has
-    been reached), every label is that of the nearest centroid, and no cluster is empty.
-
-    Examples
-    --------
-    >>> model = KMeans(k=2, seed=0).fit([[0, 0], [0, 2], [9, 1]])
-    >>> model.predict([1, 1])
-    array([0., 1.])
 
     """
 
@@ -98,136 +101,196 @@ class KMeans:
     ) -> KMeans:
         """Find the centroids of the data, and return this object.
 
-        Parameters
-        ----------
-        data : array-like of shape (n, d), real, or Points
-            They are left unchanged; `Points` are prepared for any number of fits.
-        sample_weight : array-like of shape (n,), optional
-            How often each point counts, 0 or more; once by default.
-
-        Raises
-        ------
-        ValueError
-            If the data or the weights are wrong, as in `Points`, if `Points` come with
-            weights, or if fewer than k points have a weight.
-
+        The data, real and of shape (n, d), are left unchanged. `sample_weight`, (n,),
+        says how often each point counts, 0 or more; once by default. Raises a
+        ValueError for data or weights that `Points` refuses, for `Points` together with
+        weights, and for fewer than k points that have a weight.
         """
         if isinstance(data, Points) and sample_weight is not None:
             raise ValueError("Points have their weights: give Points sample_weight")
         points = data if isinstance(data, Points) else Points(data, sample_weight)
-        n = np.count_nonzero(points.weights)
-        if n < self.k:
-            raise ValueError(f"{n} points cannot make {self.k} clusters")
-        start = find_start(points, self.k, np.random.default_rng(self.seed))
-        tol = max(self.tol / points.unit, np.finfo(float).eps)  # less is rounding
-        clusters, self.n_iter = lloyd(points, start, tol, self.max_iter)
-        largest_first = np.argsort(-clusters.weights, kind="stable")
-        centroids = clusters.centroids[largest_first]
-        self.centroids = centroids * points.unit + points.origin
-        self.labels = largest_first.argsort()[clusters.labels]
-        weightless = np.flatnonzero(points.weights == 0)  # ties go as in `predict`
-        self.labels[weightless] = nearest(points.x[:, weightless], centroids)
+        cloud = points.cloud
+        if len(cloud) < self.k:
+            raise ValueError(f"{len(cloud)} points cannot make {self.k} clusters")
+        # The coordinates of a cloud are about 1, so eps is their rounding error.
+        tol = max(self.tol / points.unit, np.finfo(float).eps)
+        centroids = choose_centroids(cloud, self.k, np.random.default_rng(self.seed))
+        clusters, self.n_iter = lloyd(cloud, centroids, tol, self.max_iter)
+
+        order = np.argsort(-clusters.weights, kind="stable")  # the largest is the first
+        self.centroids = clusters.centroids[order] * points.unit + points.origin
+        ranks = np.argsort(order)
+        self.labels = np.empty(len(points), np.intp)
+        self.labels[points.has_weight] = ranks[clusters.labels]
+        self.labels[~points.has_weight] = nearest(points.weightless.T, self.centroids)
         self.inertia = clusters.inertia() * points.unit**2 * points.weight_unit
         return self
 
     def predict(self, data: ArrayLike) -> np.ndarray:
         """Find the nearest centroid of each point, (d,) or (n, d), real.
 
-        Returns the centroids themselves, in an array of the same shape, float64. Raises
-        a ValueError if the data does not match that of `fit` or a number is not finite,
-        and a RuntimeError if nothing has been fitted yet.
+        Returns the centroids themselves, float64, in the same shape. Raises ValueError
+        for data that do not match those of `fit`, and RuntimeError before any fit.
         """
         if not hasattr(self, "centroids"):
             raise RuntimeError("call fit before predict")
         data = real_array("data", data)
         d = self.centroids.shape[1]
         if data.ndim not in (1, 2) or data.shape[-1] != d:
-            raise ValueError(
-                f"data of shape {data.shape} does not match points of {d} coordinates"
-            )
+            raise ValueError(f"data must have {d} coordinates, not shape {data.shape}")
         labels = nearest(data.reshape(-1, d).T, self.centroids)
         return self.centroids[labels].reshape(data.shape)
 
 
 def lloyd(
-    points: WeightedPoints, centroids: np.ndarray, tol: float, max_iter: int
+    cloud: Cloud, centroids: np.ndarray, tol: float, max_iter: int
 ) -> tuple[Clusters, int]:
-    """Assign and update the chosen centroids, (k, d), until none moves beyond `tol`.
+    """Assign and update, from these centroids, (k, d), until none moves beyond `tol`.
 
-    Returns the clusters, fewer than k where points run out, and how often it repeated.
+    Returns the clusters, fewer than k if there are fewer distinct points, and the
+    number of iterations.
     """
-    clusters = refilled(Clusters(points, centroids))  # assign
-    step = np.zeros_like(clusters.centroids)
-    at_means = False  # true after a plain step, which does not overshoot
+    clusters = refilled(Clusters(cloud, centroids))  # assign
+    step, step_is_plain = np.zeros_like(clusters.centroids), False
     for n_iter in range(1, max_iter + 1):  # repeat
         shift = clusters.means() - clusters.centroids  # update
-        is_still = lengths(shift).max() <= tol
-        if is_still and at_means:
+        is_still = np.linalg.norm(shift, axis=1).max() <= tol
+        if is_still and step_is_plain:
             break  # stop
-        # The first step does not overshoot, because that leads to slightly worse
-        # results; nor does the last before it stops, so that centroids are means.
-        at_means = is_still or n_iter == 1
-        step = shift if at_means else accelerated(shift, step, clusters.weights)
+        # A plain step leads to the means. The last one is plain, as in `plain_k_means`;
+        # the first one, because the results are slightly better.
+        step_is_plain = is_still or n_iter == 1
+        step = shift if step_is_plain else accelerated(shift, step, clusters.weights)
         clusters.assign(clusters.centroids + step)  # assign
         if not clusters.weights.all():
             clusters = refilled(clusters)
-            step = np.zeros_like(clusters.centroids)  # others now: no momentum to keep
+            step = np.zeros_like(clusters.centroids)  # a new centroid has no momentum
     return clusters, n_iter
 
 
 def accelerated(shift: np.ndarray, last: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Go beyond the means and keep some momentum: less than half of the iterations.
+    """Step beyond the means, with some momentum: this more than halves the iterations.
 
     A heavy ball (B. T. Polyak, "Some methods of speeding up the convergence of
-    iteration methods", 1964), stopped where it would roll uphill (B. O'Donoghue and E.
-    Candes, "Adaptive restart for accelerated gradient schemes", 2015). Factors of 1.2
-    to 1.7 and 0.75 to 0.85 take a tenth longer at most.
-
-    `shift` leads from the centroids to the means, (k, d); times `weights`, (k,), it is
-    the direction in which the inertia falls most. `last` is the step before.
+    iteration methods", 1964) that stops where it would roll uphill (B. O'Donoghue and
+    E. Candes, "Adaptive restart for accelerated gradient schemes", 2015). `shift` leads
+    to the means, (k, d); times `weights`, (k,), it is the direction in which the
+    inertia falls most. `last` is the step before.
     """
+    # Factors of 1.2 to 1.7 and of 0.75 to 0.85 take at most a tenth longer.
     is_downhill = np.einsum("k,kd,kd->", weights, shift, last) > 0
     return 1.4 * shift + (0.8 if is_downhill else 0) * last
 
 
-# Points assigned to centroids
+# Points
 
-EPSILON = np.finfo(np.float32).eps  # a float32 is rounded by half of it at most
-TINY = np.finfo(np.float32).tiny  # and has fewer digits below this
+
+class Points:
+    """Weighted points, prepared once for any number of fits of any k and seed.
+
+    The data are real, of shape (n, d), and copied. `sample_weight`, (n,), says how
+    often each point counts, once by default; a point of weight 0 gets a label, but has
+    no influence. Raises a ValueError if there are no points, the shapes do not match, a
+    number is not finite or above 1e150, or the weights are negative or all 0.
+    """
+
+    def __init__(self, data: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        data = real_array("data", data, ndim=2)
+        if data.size == 0:
+            raise ValueError("{} points of {} coordinates are none".format(*data.shape))
+        weights = checked_weights(sample_weight, len(data))
+        self.has_weight = weights > 0
+        self.weightless = data[~self.has_weight]
+        self.weight_unit = power_of_two(weights.max())
+        x = np.stack([row[self.has_weight] for row in data.T])
+        # The median of about 1000 is near enough; if all are equal, it is exact.
+        self.origin = np.median(x[:, :: 1 + x.shape[1] // 1000], axis=1)
+        x -= self.origin[:, None]
+        self.unit = power_of_two(max(x.max(), -x.min()))
+        x /= self.unit
+        self.cloud = Cloud(x, weights[self.has_weight] / self.weight_unit)
+
+    def __len__(self) -> int:
+        """Return the number of points, including those of weight 0."""
+        return len(self.has_weight)
+
+
+def power_of_two(size: float) -> float:
+    """Return the largest power of two up to a size: dividing by it rounds nothing."""
+    return math.ldexp(1, math.frexp(size)[1] - 1)
+
+
+class Cloud:
+    """Points `x`, (d, n) of about 1 in size, with `weights`, (n,) above 0, float64.
+
+    Each row has one coordinate of all points, because NumPy is fastest along long rows.
+    """
+
+    def __init__(self, x: np.ndarray, weights: np.ndarray) -> None:
+        self.x = x
+        self.weights = weights
+
+    def __len__(self) -> int:
+        """Return the number of points."""
+        return len(self.weights)
+
+    @cached_property
+    def augmented(self) -> np.ndarray:
+        """The points as `nearest_and_margins` needs them: (x, 1, |x|^2) in float32."""
+        d, n = self.x.shape
+        augmented = np.ones((d + 2, n), np.float32)
+        augmented[:d] = self.x
+        augmented[d + 1] = np.einsum("dn,dn->n", self.x, self.x)
+        return augmented
+
+    @cached_property
+    def radius(self) -> float:
+        """The largest distance from the origin."""
+        return math.sqrt(self.augmented[-1].max())
+
+    @cached_property
+    def boxes(self) -> tuple[Cloud, np.ndarray, np.ndarray]:
+        """Boxes around the points, from large to small ones: see `halved_boxes`."""
+        return halved_boxes(sample(self, SAMPLE))
+
+
+# Points assigned to their nearest centroids
+
+EPSILON = np.finfo(np.float32).eps  # rounding to float32 changes a number by half of it
+TINY = np.finfo(np.float32).tiny  # or, if the number is below this, by more
 
 
 class Clusters:
-    """Points assigned to their nearest centroids, and kept so as these move.
+    """The points of a cloud, each assigned to its nearest centroid as these move.
 
-    Only a point that may have changed sides is looked at again: one whose *margin*, the
-    distance to its second nearest centroid less that to its nearest, has been used up
-    by the moves of the centroids since it was measured (G. Hamerly, "Making k-means
-    even faster", 2010).
+    The *margin* of a point is the distance to its second nearest centroid minus that to
+    its nearest, infinite for k = 1. Only points whose margin has been used up by moves
+    of centroids are looked at again (G. Hamerly, "Making k-means even faster", 2010).
 
-    There are `centroids`, (k, d), `weights`, (k,), exactly 0 where a cluster is empty,
-    `sums` of the weighted points, (d, k), `labels`, (n,), and `margins`, (n,) float32,
+    Attributes: `centroids`, (k, d); `weights`, (k,), exactly 0 for an empty cluster;
+    `sums` of the weighted points, (d, k); `labels`, (n,); and `margins`, (n,) float32,
     never more than the true ones.
     """
 
-    def __init__(self, points: WeightedPoints, centroids: np.ndarray) -> None:
-        self.points = points
+    def __init__(self, cloud: Cloud, centroids: np.ndarray) -> None:
+        self.cloud = cloud
         self.centroids = centroids
-        everything = np.arange(len(points))
-        self.labels, self.margins = self._nearest(everything, points.augmented)
+        everything = np.arange(len(cloud))
+        self.labels, self.margins = nearest_and_margins(cloud, everything, centroids)
         self._sum_up()
 
     def assign(self, centroids: np.ndarray) -> None:
-        """Move to these centroids and give every point the nearest one's label."""
-        moves = lengths(centroids - self.centroids)
+        """Move to these centroids and give every point the label of the nearest one."""
+        moves = np.linalg.norm(centroids - self.centroids, axis=1)
         self.centroids = centroids
-        # A margin shrinks by the moves of its own centroid and of one other at most. An
-        # EPSILON covers their rounding and that of a margin, which is at most `reach`.
-        reach = self.points.radius + lengths(centroids).max()
+        # A margin shrinks at most by the move of its own centroid and the largest of
+        # the others. EPSILON covers the rounding of both and of margins up to `reach`.
+        reach = self.cloud.radius + np.linalg.norm(centroids, axis=1).max()
         used = (1 + EPSILON) * (moves + moves.max()) + EPSILON * reach
         self.margins -= used.astype(np.float32).take(self.labels)
         stale = np.flatnonzero(self.margins < 0)
-        augmented = self.points.augmented.take(stale, axis=1)
-        labels, self.margins[stale] = self._nearest(stale, augmented)
+        labels, margins = nearest_and_margins(self.cloud, stale, centroids)
+        self.margins[stale] = margins
         changed = labels != self.labels[stale]
         self._relabel(stale[changed], labels[changed])
 
@@ -236,60 +299,46 @@ class Clusters:
         return (self.sums / self.weights).T
 
     def squared_errors(self, labels: np.ndarray | None = None) -> np.ndarray:
-        """Return each point's squared distance to its, or another, centroid, (n,)."""
+        """Return squared distances to the centroids, or those of `labels`, (n,)."""
         labels = self.labels if labels is None else labels
         errors = np.zeros(len(labels))
-        for row, coordinates in zip(self.points.x, self.centroids.T, strict=True):
+        for row, coordinates in zip(self.cloud.x, self.centroids.T, strict=True):
             errors += np.square(coordinates.take(labels) - row)
         return errors
 
     def inertia(self) -> float:
         """Return the weighted sum of squared distances to the nearest centroid."""
-        return float((self.points.weights * self.squared_errors()).sum())
-
-    def _nearest(
-        self, which: np.ndarray, augmented: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Find labels and margins, (m,), of the points `which`, (m,), given augmented.
-
-        Where single precision cannot tell the nearest, double precision does.
-        """
-        labels, margins = two_nearest(augmented, self.centroids)
-        doubtful = np.flatnonzero(margins <= 0)
-        x = self.points.x.take(which[doubtful], axis=1)
-        labels[doubtful] = nearest(x, self.centroids)
-        return labels, margins
+        return float((self.cloud.weights * self.squared_errors()).sum())
 
     def _relabel(self, which: np.ndarray, labels: np.ndarray) -> None:
         """Give the points `which`, (m,), their new labels, (m,)."""
-        x, weights = self.points.x.take(which, axis=1), self.points.weights[which]
+        x, weights = self.cloud.x.take(which, axis=1), self.cloud.weights[which]
         k = len(self.centroids)
         lost, lost_sums = totals(x, weights, self.labels[which], k)
         won, won_sums = totals(x, weights, labels, k)
         self.weights += won - lost
         self.sums += won_sums - lost_sums
         self.labels[which] = labels
-        # What has left a lighter cluster may have left it fewer than 10 right digits.
+        # Heavy points that leave a light cluster leave their rounding errors behind: of
+        # the 16 digits of its sums, fewer than 10 may be right.
         if self.weights.min() < 1e-6 * self.weights.sum():
             self._sum_up()
 
     def _sum_up(self) -> None:
-        """Find weights and sums afresh, free of the rounding of what came and went."""
-        points, k = self.points, len(self.centroids)
-        self.weights, self.sums = totals(points.x, points.weights, self.labels, k)
+        """Compute weights and sums afresh, without the rounding errors of changes."""
+        x, weights, k = self.cloud.x, self.cloud.weights, len(self.centroids)
+        self.weights, self.sums = totals(x, weights, self.labels, k)
 
 
 def refilled(clusters: Clusters) -> Clusters:
-    """Put each centroid that has no points where `choose` would put a new one.
-
-    There are fewer centroids afterwards where that finds nothing left to choose.
-    """
+    """Replace centroids that have no points by those that k-means++ adds, if any."""
     while not clusters.weights.all():
         kept = clusters.centroids[clusters.weights > 0]
         missing = len(clusters.centroids) - len(kept)
-        rng = np.random.default_rng(missing)  # too seldom needed to ask for a seed
-        added = choose(clusters.points, missing, rng, clusters.squared_errors())
-        clusters = Clusters(clusters.points, np.vstack([kept, added]))
+        rng = np.random.default_rng(missing)  # too rare to depend on the user's seed
+        closest = clusters.squared_errors()
+        added = k_means_plus_plus(clusters.cloud, missing, rng, closest)
+        clusters = Clusters(clusters.cloud, np.vstack([kept, added]))
     return clusters
 
 
@@ -299,14 +348,6 @@ def totals(
     """Sum up the weights, (k,), and the weighted (d, n) points, (d, k), by label."""
     sums = np.array([np.bincount(labels, weights * row, k) for row in x])
     return np.bincount(labels, weights, k), sums
-
-
-def lengths(vectors: np.ndarray) -> np.ndarray:
-    """Return the lengths of the rows, (k, d) -> (k,)."""
-    return np.sqrt(np.einsum("kd,kd->k", vectors, vectors))
-
-
-# The nearest centroid
 
 
 def nearest(x: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -327,60 +368,56 @@ def squared_distances(x: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 def blocks(n: int, work: int) -> list[slice]:
-    """Split n points into slices, for `work` numbers or multiplications a point.
-
-    Half a million fit the cache, and OpenBLAS does not share them out among threads.
-    """
-    size = max(1, 2**19 // work)
+    """Split n points into slices of half a million numbers, `work` for each point."""
+    size = max(1, 2**19 // work)  # fits the cache, and OpenBLAS does not use threads
     return [slice(start, start + size) for start in range(0, n, size)]
 
 
-def two_nearest(augmented: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Find the nearest centroid and how much further the second nearest is.
+def nearest_and_margins(
+    cloud: Cloud, which: np.ndarray, centroids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest centroids and the margins of the points `which`, (m,).
 
-    With points *augmented* to (x, 1, |x|^2) and centroids to (-2 c, |c|^2, 1), all
-    squared distances are one matrix product. It is in single precision, whose error is
-    taken off the margins: a label is certain where its margin is above 0 (a filter as
-    in J. R. Shewchuk, "Adaptive Precision Floating-Point Arithmetic and Fast Robust
-    Geometric Predicates", 1997).
-
-    Returns the labels, (n,), and the margins, (n,) float32: never more than the true
-    difference of the two distances, and infinite for k = 1.
+    With points augmented to (x, 1, |x|^2) and centroids to (-2 c, |c|^2, 1), one matrix
+    product in single precision gives all squared distances. The bound of its error is
+    subtracted from the margins, (m,) float32. Only if one is not above 0 then, the
+    label is found in double precision (a filter, as in J. R. Shewchuk, "Adaptive
+    Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates", 1997).
     """
-    (k, d), n = centroids.shape, augmented.shape[1]
+    k, d = centroids.shape
     rows = np.ones((k, d + 2), np.float32)
     rows[:, :d] = -2 * centroids
     rows[:, d] = np.square(centroids).sum(axis=1)
     # Both factors of each term are rounded to float32, their product and the sum up to
-    # d + 2 times; the terms add up to 2 (|c|^2 + |x|^2) at most. Doubled: this bound is
-    # rounded, too.
-    largest = rows[:, d].max() + augmented[-1].max(initial=0)
-    error = 2 * (d + 4) * EPSILON * largest + TINY
+    # d + 2 times. The terms add up to 2 (|c|^2 + |x|^2) at most. Everything is doubled
+    # because the bound itself is rounded, too.
+    error = 2 * (d + 4) * EPSILON * (rows[:, d].max() + cloud.radius**2) + TINY
     rows[:, d] += error  # so that no product is below the true square
-    labels, margins = np.empty(n, np.intp), np.empty(n, np.float32)
-    for part in blocks(n, rows.size):
+    labels, margins = np.empty(len(which), np.intp), np.empty(len(which), np.float32)
+    for part in blocks(len(which), rows.size):
         # BLAS raises false alarms: https://github.com/numpy/numpy/issues/24067
         with np.errstate(all="ignore"):
-            squares = rows @ augmented[:, part]
+            squares = rows @ cloud.augmented.take(which[part], axis=1)
         labels[part], _, first, second = smallest_two(squares)
-        # What the first may have lost there, 2 k EPSILON of its square, is taken off
-        # the second, and as much again for the rounding of these two lines.
+        # `smallest_two` may return a first that is too small by 2 k EPSILON of it. That
+        # is subtracted from the second, and as much for the rounding of these lines.
         second = np.maximum(second * (1 - 4 * k * EPSILON) - 2 * error, 0)
         margins[part] = np.sqrt(second) - np.sqrt(first)
+    doubtful = np.flatnonzero(margins <= 0)
+    labels[doubtful] = nearest(cloud.x.take(which[doubtful], axis=1), centroids)
     return labels, margins
 
 
 def smallest_two(values: np.ndarray) -> tuple[np.ndarray, ...]:
     """Find the two smallest values of each column, and their rows.
 
-    The order of positive floats is that of their bits. With the lowest few replaced by
-    the number of the row, a minimum over integers finds both; NumPy is three times
-    faster at that than at argmin.
+    Positive floats are in the order of their bits. When the lowest are replaced by the
+    number of the row, a minimum over integers finds both, three times as fast as
+    argmin. So values may be too small by 2 k EPSILON of them, and of two that are
+    closer than that, either may count as the smaller.
 
     The values, (k, n) float32 and not below TINY, are overwritten. Returns two arrays
-    of rows and two of values, (n,) each, the smallest first. The values are too small
-    by up to 2 k EPSILON of them, the bits replaced; of values closer than that either
-    may count as the smaller. Of a single row the second value is infinite.
+    of rows and two of values, (n,) each. A single row has an infinite second value.
     """
     k, n = values.shape
     row_bits = np.int32(2 ** (k - 1).bit_length() - 1)
@@ -393,252 +430,258 @@ def smallest_two(values: np.ndarray) -> tuple[np.ndarray, ...]:
     return *(two & row_bits), *(two & ~row_bits).view(np.float32)
 
 
-# Where the search begins
+# The choice of the first centroids
 
 
-def find_start(points: WeightedPoints, k: int, rng: np.random.Generator) -> np.ndarray:
+def choose_centroids(cloud: Cloud, k: int, rng: np.random.Generator) -> np.ndarray:
     """Choose k centroids, (k, d), from which `lloyd` has little left to do.
 
-    A good arrangement is searched for on a coarse summary of the points, and refined on
-    a fine one. There are fewer than k only where there are fewer distinct points.
+    A search on a coarse summary of the cloud finds a good arrangement, and a fine one
+    refines it. Returns fewer than k only if there are fewer distinct points.
     """
-    coarse, *fine = points.summaries(k)
-    centroids = choose(coarse, k, rng)
-    if len(centroids) < k:  # a sample may miss rare points, if there are as many at all
-        return choose(points, k, rng)
-    # A thousandth of the spread: to be finer than the summary itself is no use.
+    # With half as many points, the optima are worse; with twice as many, it is slower.
+    enough = max(36 * k, 900)
+    coarse = summary(cloud, enough)
+    if coarse is cloud and (best := best_of_greys(cloud, k)) is not None:
+        return best
+    centroids = k_means_plus_plus(coarse, k, rng)
+    if len(centroids) < k:
+        return centroids
+    # A thousandth of the spread: a summary itself is hardly more precise.
     squares = np.square(coarse.x).sum(axis=0)
     tol = 0.001 * math.sqrt(np.average(squares, weights=coarse.weights))
     centroids = exchange(coarse, centroids, tol, rng)
-    for summary in fine:
-        # 100 iterations are seldom needed; where they do not do, it is only a start.
-        clusters, _ = lloyd(summary, centroids, tol, max_iter=100)
-        centroids = clusters.centroids
-    return centroids
+    # With half of the points, an iteration would take almost as long as with all.
+    fine = summary(cloud, min(len(cloud), SAMPLE) // 8)
+    if len(fine) < 4 * enough:
+        return centroids
+    # More than 100 iterations are seldom needed, and this is only a start.
+    return lloyd(fine, centroids, tol, max_iter=100)[0].centroids
 
 
-def choose(
-    points: WeightedPoints,
+def k_means_plus_plus(
+    cloud: Cloud,
     count: int,
     rng: np.random.Generator,
-    closest: np.ndarray | float = 1e9,
+    closest: np.ndarray | float = 1e9,  # farther than any here
 ) -> np.ndarray:
-    """Choose points far from each other, and from earlier centroids, as new ones.
+    """Add `count` centroids, (count, d), far from each other and from earlier ones.
 
-    This is k-means++: each is drawn with a chance proportional to its weighted squared
-    distance from those before it, and is the best of a few such draws (D. Arthur and S.
-    Vassilvitskii, "k-means++: the advantages of careful seeding", 2007). There are
-    fewer than `count` where that leaves no point at a distance.
-
-    `closest` are the squared distances to the nearest earlier centroid, (n,). By
-    default there is none: 1e9 is more than any here, and infinity times 0 no number.
+    Each is the best of a few points drawn with a probability proportional to their
+    weighted squared distance from the nearest centroid, `closest`, (n,), which is at
+    first the same for all (D. Arthur and S. Vassilvitskii, "k-means++: the advantages
+    of careful seeding", 2007). Returns fewer if every point is at a centroid already.
     """
-    # The first part is the authors' number; to choose few leaves time for more draws.
+    # The authors draw 2 + log(count). If few are added, there is time to draw more.
     draws = 2 + int(math.log(count)) + 20 // count
-    chosen = []
-    while len(chosen) < count:
-        chances = np.cumsum(points.weights * closest)
+    added = []
+    while len(added) < count:
+        chances = np.cumsum(cloud.weights * closest)
         if chances[-1] == 0:
             break
+        # 1 - random() is never 0, so that no point of chance 0 is drawn.
         drawn = chances.searchsorted((1 - rng.random(draws)) * chances[-1])
-        distances = squared_distances(points.x, points.x[:, drawn].T)
+        distances = squared_distances(cloud.x, cloud.x[:, drawn].T)
         distances = np.minimum(distances, closest)
-        best = (distances * points.weights).sum(axis=1).argmin()
+        best = (distances * cloud.weights).sum(axis=1).argmin()
         closest = distances[best]
-        chosen.append(drawn[best])
-    return points.x[:, chosen].T
+        added.append(drawn[best])
+    return cloud.x[:, added].T
 
 
 def exchange(
-    points: WeightedPoints, centroids: np.ndarray, tol: float, rng: np.random.Generator
+    cloud: Cloud, centroids: np.ndarray, tol: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Move centroids from where they are least missed to where they are needed most.
 
-    Lloyd's algorithm alone never takes a centroid from a place that has too many to one
-    that has too few. Adding some and then dropping as many does; it is repeated with
-    fewer and fewer for as long as it helps (B. Fritzke, "Breathing K-Means", 2020). It
-    finds better optima than many starts do.
+    Lloyd's algorithm alone never does. Adding some and then removing as many does; it
+    is repeated with fewer and fewer (B. Fritzke, "Breathing K-Means", 2020).
     """
-    best, _ = lloyd(points, centroids, tol, max_iter=3)
-    added = max(1, len(centroids) / 5)  # an eighth ends at worse optima, by 0.05 %
-    while added > 1 / 4:  # so a single one is tried twice: much depends on the draw
-        new = choose(points, math.ceil(added), rng, best.squared_errors())
-        # After one iteration the new ones have not found their places: the wrong go.
-        grown, _ = lloyd(points, np.vstack([best.centroids, new]), tol, max_iter=2)
-        kept = np.delete(grown.centroids, least_missed(grown, len(new)), axis=0)
-        # Two more iterations would not tell a winner better than these three do.
-        rival, _ = lloyd(points, kept, tol, max_iter=3)
-        # Smaller gains are not worth another round of this size.
-        if rival.inertia() >= 0.998 * best.inertia():
-            added /= 2
-        best = min(best, rival, key=Clusters.inertia)
+    k = len(centroids)
+    best, _ = lloyd(cloud, centroids, tol, max_iter=3)
+    least = best.inertia()
+    count = min(k, max(2, k / 5))
+    while count > 1 / 2:  # single ones are tried more than once
+        closest = best.squared_errors()
+        added = k_means_plus_plus(cloud, math.ceil(count), rng, closest)
+        # After fewer than two iterations, the added ones have not found their places.
+        grown, _ = lloyd(cloud, np.vstack([best.centroids, added]), tol, max_iter=2)
+        removed = least_missed(grown, len(grown.centroids) - k)
+        kept = np.delete(grown.centroids, removed, axis=0)
+        # Three iterations tell as well as five whether this is better.
+        rival, _ = lloyd(cloud, kept, tol, max_iter=3)
+        inertia = rival.inertia()
+        # A smaller gain is not worth another round with as many.
+        if inertia >= 0.998 * least:
+            count /= 1.5
+        if inertia < least:
+            best, least = rival, inertia
     return best.centroids
 
 
 def least_missed(clusters: Clusters, count: int) -> list[int]:
-    """Choose so many centroids without which the inertia would grow least.
+    """Choose the `count` centroids whose removal raises the inertia least.
 
-    The points of a removed centroid go to their second nearest, the heir, which moves
-    to its new mean. The main heir of one chosen earlier is passed over, because its own
-    loss was reckoned with the other in place.
+    The points of a removed centroid go to their second nearest, which moves to its new
+    mean. The heir of most of them is not removed afterwards, because the rise of the
+    inertia was computed with it in place.
     """
-    k, weights, labels = len(clusters.weights), clusters.points.weights, clusters.labels
-    heirs = second_nearest(clusters)
-    growth = clusters.squared_errors(heirs) - clusters.squared_errors()
-    # What each heir inherits from each centroid, and what is saved as it moves there.
-    pairs, pair_of_point = np.unique(labels * k + heirs, return_inverse=True)
-    leaving, inheriting = np.divmod(pairs, k)
-    inherited, sums = totals(clusters.points.x, weights, pair_of_point, len(pairs))
-    pull = sums - inherited * clusters.centroids[inheriting].T
-    saved = np.square(pull).sum(axis=0) / (inherited + clusters.weights[inheriting])
-    losses = np.bincount(labels, weights * growth, k) - np.bincount(leaving, saved, k)
-    main_heir = np.zeros(k, np.intp)
-    lightest_first = inherited.argsort(kind="stable")
-    main_heir[leaving[lightest_first]] = inheriting[lightest_first]  # the last stays
-    chosen = []
-    for j in losses.argsort(kind="stable"):
-        if len(chosen) < count and j not in main_heir[chosen]:
-            chosen.append(j)
-    return chosen
+    cloud, k = clusters.cloud, len(clusters.centroids)
+    second = second_nearest(clusters)
+    errors = clusters.squared_errors(second) - clusters.squared_errors()
+    rise = np.bincount(clusters.labels, cloud.weights * errors, k)
+    # For each pair of nearest and second nearest, the latter's move lowers the rise.
+    pairs, pair = np.unique(clusters.labels * k + second, return_inverse=True)
+    nearest_of, second_of = np.divmod(pairs, k)
+    weights, sums = totals(cloud.x, cloud.weights, pair, len(pairs))
+    offsets = sums - weights * clusters.centroids[second_of].T
+    saved = np.square(offsets).sum(axis=0) / (weights + clusters.weights[second_of])
+    rise -= np.bincount(nearest_of, saved, k)
+    heir = np.zeros(k, np.intp)
+    lightest_first = weights.argsort(kind="stable")
+    heir[nearest_of[lightest_first]] = second_of[lightest_first]  # the heaviest is last
+    removed = []
+    for j in rise.argsort(kind="stable"):
+        if len(removed) < count and j not in heir[removed]:
+            removed.append(j)
+    return removed
 
 
 def second_nearest(clusters: Clusters) -> np.ndarray:
     """Find the second nearest centroid of each point in single precision, (n,).
 
-    A matrix product would do it faster, but processors round it differently.
+    A matrix product would be faster, but not the same on all processors.
     """
-    x, centroids = clusters.points.augmented[:-2], clusters.centroids.astype(np.float32)
-    first, second = np.empty((2, x.shape[1]), np.intp)
-    for part in blocks(x.shape[1], max(centroids.shape)):
+    x, centroids = clusters.cloud.augmented[:-2], clusters.centroids.astype(np.float32)
+    labels = np.empty(x.shape[1], np.intp)
+    for part in blocks(len(labels), max(centroids.shape)):
         squares = squared_distances(x[:, part], centroids)
-        first[part], second[part], *_ = smallest_two(squares + TINY)
-    return np.where(first == clusters.labels, second, first)
+        first, second, *_ = smallest_two(squares + TINY)
+        labels[part] = np.where(first == clusters.labels[part], second, first)
+    return labels
 
 
-# Points and their summaries
+def best_of_greys(cloud: Cloud, k: int) -> np.ndarray | None:
+    """Find the k centroids of least inertia, (k, d), if these are few shades of grey.
 
-
-class WeightedPoints:
-    """Points, (d, n), ready to be clustered, with weights, (n,), both float64.
-
-    There is one row per coordinate, because NumPy is at its best along long rows. What
-    has a weight has coordinates of at most 2 in size. Summaries are made once.
+    Points with equal coordinates are on a line, where clusters are intervals. The best
+    k of the first j points are the best k - 1 of the first i and one from i to j, for
+    the best i (H. Wang and M. Song, "Ckmeans.1d.dp: Optimal k-means Clustering in One
+    Dimension by Dynamic Programming", 2011).
     """
-
-    def __init__(self, x: np.ndarray, weights: np.ndarray) -> None:
-        self.x = x
-        self.weights = weights
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self.weights)
-
-    @cached_property
-    def augmented(self) -> np.ndarray:
-        """The points as `two_nearest` wants them, (d + 2, n), float32."""
-        d, n = self.x.shape
-        augmented = np.ones((d + 2, n), np.float32)
-        augmented[:d] = self.x
-        augmented[d + 1] = np.einsum("dn,dn->n", self.x, self.x)
-        return augmented
-
-    @cached_property
-    def radius(self) -> float:
-        """The largest distance from the origin."""
-        return math.sqrt(self.augmented[-1].max())
-
-    def summaries(self, k: int) -> list[WeightedPoints]:
-        """Return a coarse summary for k clusters, and the finest one if it is another.
-
-        They are the means of grid cells. The coarse one has 40 or more for each cluster
-        and 1024 in all: half of either leads to worse optima, twice takes longer. Where
-        no grid serves, a larger sample does, or all points if they are few.
-        """
-        enough = max(40 * k, 1024)
-        grids = [grid for grid in self._grids if len(grid) >= enough]
-        return grids[:1] + grids[1:][-1:] or [self._sample(max(2 * enough, 4096))]
-
-    @cached_property
-    def _grids(self) -> list[WeightedPoints]:
-        """Ever finer grids, while there are half as many cells as points, or fewer."""
-        grid = counted = self._counted()
-        grids, cells = [], 2 ** (18 / len(self.x))  # the totals of more leave the cache
-        while cells >= 2:
-            grid = grid._merged(int(cells))
-            if len(grid) <= len(counted) // 2:
-                grids.insert(0, grid)
-            cells /= 1.25  # so that hardly more than enough are ever taken
-        return grids
-
-    def _merged(self, cells: int) -> WeightedPoints:
-        """Merge the points in each cell of a grid, of so many cells along each axis."""
-        low = self.x.min(axis=1)
-        # Flatter than this, beside coordinates of about 1, is a single cell.
-        span = np.maximum(self.x.max(axis=1) - low, 1e-9)
-        cell = np.zeros(len(self), np.intp)
-        for row, start, length in zip(self.x, low, span, strict=True):
-            cell *= cells
-            # A little less than all cells: the last one takes the largest, too.
-            cell += ((row - start) * ((cells - 1e-6) / length)).astype(np.intp)
-        weights = np.bincount(cell, self.weights)
-        filled = np.flatnonzero(weights)
-        sums = [np.bincount(cell, self.weights * row)[filled] for row in self.x]
-        return WeightedPoints(np.array(sums) / weights[filled], weights[filled])
-
-    def _sample(self, size: int) -> WeightedPoints:
-        """Take some of the points, the same ones for all seeds."""
-        counted = self._counted()
-        which = np.random.default_rng(0).permutation(len(counted))[:size]
-        return WeightedPoints(counted.x[:, which], counted.weights[which])
-
-    def _counted(self) -> WeightedPoints:
-        """Return the points that have a weight."""
-        if self.weights.all():
-            return self
-        which = np.flatnonzero(self.weights)
-        return WeightedPoints(self.x[:, which], self.weights[which])
+    if len(cloud) > 512 or (cloud.x != cloud.x[0]).any():
+        return None
+    order = cloud.x[0].argsort(kind="stable")
+    x, weights = cloud.x[0, order], cloud.weights[order]
+    sums = np.cumsum([weights, weights * x, weights * x**2], axis=1)
+    sums = np.pad(sums, ((0, 0), (1, 0)))
+    weight, first, second = sums[:, None, 1:] - sums[:, :-1, None]  # by i and j
+    with np.errstate(all="ignore"):
+        costs = np.where(weight > 0, second - first**2 / weight, np.inf)
+    cost, starts = costs[0], []
+    for _ in range(k - 1):
+        tried = np.append(np.inf, cost[:-1])[:, None] + costs
+        starts.append(tried.argmin(axis=0))
+        cost = tried.min(axis=0)
+    ends = [len(order)]
+    for start in reversed(starts):
+        ends.insert(0, start[ends[0] - 1])
+    weight, first, _ = np.diff(sums[:, [0, *ends]])
+    return np.repeat((first / weight)[:, None], len(cloud.x), axis=1)
 
 
-class Points(WeightedPoints):
-    """Weighted points, prepared once for any number of fits of any k and seed.
+# Summaries: few points that stand for many
 
-    Parameters
-    ----------
-    data : array-like of shape (n, d), real
-        The points; they are copied.
-    sample_weight : array-like of shape (n,), optional
-        How often each point counts, once by default; with 0 it has a label but no say.
+SAMPLE = 2**16  # so many points are enough to find the boxes of more
 
-    Raises
-    ------
-    ValueError
-        If there are no points, the shapes do not match, a number is not finite or above
-        1e150, or the weights are negative or all 0.
 
+def summary(cloud: Cloud, size: int) -> Cloud:
+    """Return about `size` points that stand for a cloud: the means of boxes.
+
+    Returns the cloud itself if it has few points or cannot be divided into so many.
     """
-
-    def __init__(self, data: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        data = real_array("data", data, ndim=2)
-        if data.size == 0:
-            raise ValueError("{} points of {} coordinates are none".format(*data.shape))
-        weights = checked_weights(sample_weight, len(data))
-        self.weight_unit = power_of_two(weights.max())
-        counted = np.flatnonzero(weights)  # the others have no say
-        x = data.T.copy()
-        # The median of some 1000 is near enough; where all are equal, it is exact.
-        self.origin = np.median(x[:, counted[:: 1 + len(counted) // 1000]], axis=1)
-        x -= self.origin[:, None]
-        self.unit = power_of_two(np.abs(x).max(axis=0)[counted].max())
-        x /= self.unit
-        # From as far as that, doubles cannot tell which centroid is nearest. Only what
-        # has no weight can be there; its square has room in a float32.
-        np.clip(x, -(2.0**56), 2.0**56, out=x)
-        super().__init__(x, weights / self.weight_unit)
+    boxes, error, parent_error = cloud.boxes
+    spare = size - np.count_nonzero(np.isinf(parent_error))
+    if len(cloud) < 2 * size or np.count_nonzero(error) < spare:
+        return cloud
+    # Halve the boxes of the largest errors.
+    threshold = np.partition(error, -spare - 1)[-spare - 1]
+    chosen = (error <= threshold) & (threshold < parent_error)
+    return Cloud(boxes.x[:, chosen], boxes.weights[chosen])
 
 
-def power_of_two(size: float) -> float:
-    """Return the largest power of two up to a size: to divide by it costs no digit."""
-    return math.ldexp(1, math.frexp(size)[1] - 1)
+def sample(cloud: Cloud, size: int) -> Cloud:
+    """Take at most `size` points: all heavy ones, and some to represent the others."""
+    if len(cloud) <= size:
+        return cloud
+    # How many are taken if the heavy ones are those of at least this weight.
+    share = np.sort(cloud.weights)
+    counts = np.cumsum(share) / share + np.arange(len(cloud))[::-1]
+    share = np.append(share, cloud.weights.sum() / size)[np.sum(counts > size)]
+    ends = np.cumsum(np.minimum(cloud.weights, share))
+    taken = ends.searchsorted(np.arange(share / 2, ends[-1], share))
+    return Cloud(cloud.x[:, taken], np.maximum(cloud.weights[taken], share))
+
+
+def halved_boxes(cloud: Cloud) -> tuple[Cloud, np.ndarray, np.ndarray]:
+    """Divide a cloud into boxes, and halve those of large error until they are many.
+
+    The error of a box is the weighted sum of squared distances of its points to their
+    mean, at which it is halved, along the axis with most of the error (T. Su and J. G.
+    Dy, "In search of deterministic methods for initializing K-means and Gaussian
+    mixture clustering", 2007). So the boxes become small where most of the weight is,
+    even if it is in a few shades of near-black.
+
+    Returns the means and weights of all m boxes as a cloud; their errors, (m,), 0 for
+    those not halved; and the errors of the boxes that they are halves of, (m,).
+    """
+    d, n = cloud.x.shape
+    enough = max(n // 8, 2**13)
+    box = grid_cells(cloud)
+    count = box.max() + 1
+    weights, sums = totals(np.vstack([cloud.x, cloud.x**2]), cloud.weights, box, count)
+    lower_half = np.zeros(count, np.intp)  # the number of that box, or 0
+    parent_error = np.full(count, np.inf)
+    while True:
+        means = sums[:d] / weights
+        errors = sums[d:] - sums[:d] * means  # along each coordinate
+        error = errors.sum(axis=0)
+        is_whole = lower_half == 0
+        # Errors below 1e-12 of the squares may be nothing but rounding.
+        least = np.maximum(0.5 * error[is_whole].mean(), 1e-12 * sums[d:].sum(axis=0))
+        halved = np.flatnonzero(is_whole & (error > least))
+        if np.count_nonzero(is_whole) >= enough or not len(halved):
+            return Cloud(means, weights), np.where(is_whole, 0, error), parent_error
+
+        count, added = len(weights), len(halved)
+        lower_half[halved] = count + np.arange(added)
+        moved = np.flatnonzero(lower_half.take(box))
+        old = box.take(moved)
+        axis = errors.argmax(axis=0)
+        cut = means[axis, np.arange(count)]
+        is_upper = cloud.x.ravel().take(n * axis.take(old) + moved) > cut.take(old)
+        box[moved] = lower_half.take(old) + added * is_upper
+
+        x, half = cloud.x.take(moved, axis=1), box.take(moved) - count
+        new_weights, new_sums = totals(
+            np.vstack([x, x**2]), cloud.weights.take(moved), half, 2 * added
+        )
+        weights = np.append(weights, new_weights)
+        sums = np.append(sums, new_sums, axis=1)
+        lower_half = np.append(lower_half, np.zeros(2 * added, np.intp))
+        parent_error = np.append(parent_error, np.tile(error[halved], 2))
+
+
+def grid_cells(cloud: Cloud) -> np.ndarray:
+    """Return the number of each point's cell, (n,), in a coarse grid."""
+    cells = int(2 ** (9 / len(cloud.x)))  # along each axis, and at most 512 in all
+    cell = np.zeros(len(cloud), np.intp)
+    for row in cloud.x:
+        low, span = row.min(), max(np.ptp(row), 1e-9)
+        # Slightly less than all cells, so that the largest point is in the last one.
+        cell = cell * cells + ((row - low) * ((cells - 1e-6) / span)).astype(np.intp)
+    has_points = np.bincount(cell) > 0
+    return (np.cumsum(has_points) - 1).take(cell)
 
 
 # Checks
@@ -670,8 +713,7 @@ def real_array(name: str, values: ArrayLike, ndim: int | None = None) -> np.ndar
 
 def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
     """Return (n,) float64 weights, 1 by default, or raise a ValueError."""
-    if weights is None:
-        return np.ones(n)
+    weights = np.ones(n) if weights is None else weights
     weights = real_array("sample_weight", weights, ndim=1)
     if len(weights) != n:
         raise ValueError(f"{len(weights)} weights do not match {n} points")

@@ -1,17 +1,19 @@
-"""KMeans beside a plain Lloyd iteration and the best that is known."""
+"""KMeans beside plain k-means and the best inertia that is known."""
 
 # ruff: noqa: D103 - the name of a test says what it shows
 
 import doctest
+import inspect
+import itertools
 import re
-import textwrap
 
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans as ScikitKMeans
 
 import kmeans
 from conftest import resized_sample
-from kmeans import KMeans, Points
+from kmeans import KMeans, Points, plain_k_means
 
 pytestmark = pytest.mark.filterwarnings("error")  # a user would see them, too
 PIXELS = resized_sample().reshape(-1, 3)
@@ -74,9 +76,57 @@ def true_labels_and_margins(points, centroids):
 
 
 def prepared(data, weights=None):
-    """Make a cloud of these very coordinates, not centred and scaled."""
+    """Make a cloud of exactly these coordinates, neither centred nor scaled."""
     weights = np.ones(len(data)) if weights is None else np.asarray(weights, float)
-    return kmeans.WeightedPoints(np.asarray(data, float).T.copy(), weights)
+    return kmeans.Cloud(np.asarray(data, float).T.copy(), weights)
+
+
+class StartFrom:
+    """A stand-in for the random generator that chooses given centroids."""
+
+    def __init__(self, centroids):
+        self.centroids = centroids
+
+    def choice(self, points, k, replace):
+        """Return the centroids, whatever the points are."""
+        return self.centroids
+
+
+# Plain k-means
+
+
+def test_the_file_begins_with_the_five_steps_of_k_means():
+    functions = inspect.getmembers(kmeans, inspect.isfunction)
+    first = min(functions, key=lambda found: found[1].__code__.co_firstlineno)
+    assert first[0] == "plain_k_means"
+    words = ["choose", "assign", "update", "stop", "repeat"]
+    assert re.findall("# (.*)", inspect.getsource(plain_k_means)) == words
+    assert (
+        re.findall(r"# (\w+)\n", inspect.getsource(kmeans.lloyd)).count("assign") == 2
+    )
+    assert set(words) <= set(re.findall(r"# (\w+)\n", inspect.getsource(kmeans)))
+
+
+@pytest.mark.parametrize("data", [NORMAL, NORMAL[:, :1], COLOURS[::40]], ids="abc")
+def test_plain_k_means_leaves_the_result_as_it_is(data):
+    for k in (1, 2, 9, 40):
+        model = KMeans(k, seed=k).fit(data)
+        start = StartFrom(model.centroids)
+        centroids, labels = plain_k_means(data, k, model.tol + 1e-12, start)
+        assert (centroids == model.centroids).all() and (labels == model.labels).all()
+
+
+def test_plain_k_means_finds_the_same_clusters_from_one_of_a_few_starts():
+    points = NORMAL + np.repeat(np.eye(3) * 9, [1200, 1000, 800], axis=0)
+    whole = (20 * points).round().clip(-128, 127).astype(np.int8)  # sums overflow
+    for data in (points, whole):
+        wanted = KMeans(3, tol=1e-9, seed=0).fit(data).centroids
+        for rng in map(np.random.default_rng, range(9)):
+            found, labels = plain_k_means(data, 3, 1e-9, rng)
+            found = found[np.bincount(labels).argsort()[::-1]]  # the largest first
+            if found == pytest.approx(wanted, abs=1e-6):
+                break
+        assert found == pytest.approx(wanted, abs=1e-6)
 
 
 # The result
@@ -239,31 +289,6 @@ def test_clusters_come_largest_first():
         assert (np.diff(np.bincount(model.labels, weights)) <= 0).all()
 
 
-def test_the_eight_lines_of_the_docstring_are_k_means():
-    code = re.search("::\n\n(.*?)\n\n[A-Z]", kmeans.__doc__, re.DOTALL)[1]
-    assert len(code.splitlines()) == 8
-    assert re.findall("# (.*)", code) == [
-        "choose",
-        "assign",
-        "update",
-        "stop",
-        "repeat",
-    ]
-    points = NORMAL + np.repeat(np.eye(3) * 9, [1200, 1000, 800], axis=0)
-    for seed in range(9):  # only some random starts lead to the three clumps
-        found = {"np": np, "points": points, "k": 3, "tol": 1e-9}
-        found["rng"] = np.random.default_rng(seed)
-        exec(textwrap.dedent(code), found)
-        model = KMeans(3, tol=1e-9, seed=seed).fit(points)
-        order = np.bincount(found["labels"], minlength=3).argsort()[::-1]
-        plain = found["centroids"][order]
-        if plain == pytest.approx(model.centroids, abs=1e-6):
-            break
-        *_, means = plain_lloyd_step(points, plain, np.ones(len(points)))
-        assert means == pytest.approx(plain, abs=1e-6)  # it ended elsewhere, but ended
-    assert plain == pytest.approx(model.centroids, abs=1e-6)
-
-
 def test_the_models_repr_shows_its_parameters():
     assert repr(KMeans(3, seed=7)) == "KMeans(k=3, tol=0.001, max_iter=500, seed=7)"
 
@@ -342,15 +367,87 @@ def test_one_object_can_be_fitted_again():
     assert (model.predict(NORMAL) == wanted.predict(NORMAL)).all()
 
 
-def test_a_summary_has_the_weight_and_the_mean_of_all_points():
-    points = Points(COLOURS, COUNTS)
-    sizes = [len(summary) for summary in points.summaries(10)]
-    assert sizes == sorted(sizes)
-    assert sizes[0] >= 400 and sizes[-1] <= len(points) / 2
-    for summary in points.summaries(10):
-        assert summary.weights.sum() * points.weight_unit == COUNTS.sum()
-        mean = summary.x @ summary.weights / summary.weights.sum()
-        assert mean == pytest.approx(points.x @ COUNTS / COUNTS.sum(), abs=1e-12)
+# Summaries
+
+
+def night_sky():
+    """Return the colours of a dark photo, (n, 3), and their counts: few weigh most."""
+    rng = np.random.default_rng(0)
+    grain = rng.normal((9, 8, 12), 1.6, (700, 700, 3))
+    stars = rng.exponential(0.4, (700, 700, 1)) ** 9 * rng.uniform(
+        0.5, 1, (700, 700, 3)
+    )
+    pixels = np.clip(grain + 200 * stars, 0, 255).astype(np.uint8).reshape(-1, 3)
+    return np.unique(pixels, axis=0, return_counts=True)
+
+
+@pytest.mark.parametrize("k", [8, 50, 100])
+def test_the_optimum_holds_where_few_colours_weigh_most(k):
+    colours, counts = night_sky()
+    points = Points(colours, counts)
+    found = [KMeans(k, seed=seed).fit(points).inertia for seed in range(3)]
+    peer = ScikitKMeans(k, n_init=3, random_state=0).fit(colours, None, counts)
+    assert max(found) < 1.01 * min(*found, peer.inertia_)
+
+
+@pytest.mark.parametrize("size", [900, 2000, 5000])
+def test_a_summary_has_the_weight_and_the_mean_of_all_points(size):
+    cloud = Points(COLOURS[::2], COUNTS[::2]).cloud
+    summary = kmeans.summary(cloud, size)
+    assert len(summary) == size
+    assert summary.weights.sum() == cloud.weights.sum()
+    mean = summary.x @ summary.weights / summary.weights.sum()
+    wanted = cloud.x @ cloud.weights / cloud.weights.sum()
+    assert mean == pytest.approx(wanted, abs=1e-12)
+
+
+def test_boxes_are_small_where_most_of_the_weight_is():
+    cloud = Points(*night_sky()).cloud
+    summary = kmeans.summary(cloud, 1000)
+    nearest = kmeans.nearest(cloud.x, summary.x.T)
+    errors = np.square(cloud.x - summary.x[:, nearest]).sum(axis=0) * cloud.weights
+    worst = np.bincount(nearest, errors, 1000).max()
+    spread = np.average(np.square(cloud.x).sum(axis=0), weights=cloud.weights)
+    assert worst < 1e-4 * spread * cloud.weights.sum()
+
+
+def test_a_sample_has_all_heavy_points_and_the_weight_and_mean_of_all():
+    rng = np.random.default_rng(0)
+    data, weights = rng.normal(size=(20_000, 2)), rng.pareto(0.7, 20_000) + 1
+    sample = kmeans.sample(prepared(data, weights), 4000)
+    assert 3990 <= len(sample) <= 4000 and len(np.unique(sample.x[0])) == len(sample)
+    assert sample.weights.sum() == pytest.approx(weights.sum(), rel=1e-4)
+    mean = sample.x @ sample.weights / sample.weights.sum()
+    assert mean == pytest.approx(np.average(data, axis=0, weights=weights), abs=0.02)
+    heavy = np.argsort(weights)[-1000:]
+    assert np.isin(data[heavy, 0], sample.x[0]).all()
+    assert np.isin(weights[heavy], sample.weights).all()
+    alike = kmeans.sample(prepared(data), 4000)
+    assert len(alike) == 4000 and (alike.weights == 5).all()
+
+
+def test_many_points_do_not_take_long_to_summarise():
+    cloud = prepared(np.random.default_rng(0).random((400_000, 2)))
+    boxes, *_ = cloud.boxes
+    assert len(boxes) < 2 * kmeans.SAMPLE
+    assert len(kmeans.summary(cloud, 1000)) == 1000
+
+
+@pytest.mark.parametrize("n, k", [(1, 1), (5, 5), (12, 3), (12, 7), (300, 2)])
+def test_greys_get_the_best_of_all_divisions(n, k):
+    rng = np.random.default_rng(n + k)
+    greys, weights = rng.permutation(999)[:n], rng.integers(1, 100, n)
+    found = KMeans(k, seed=0).fit(np.stack([greys] * 3, axis=1), weights).inertia
+    order = greys.argsort()
+    greys, weights = greys[order], weights[order]
+    inertia = [
+        sum(
+            w @ (3 * np.square(x - np.average(x, weights=w)))
+            for x, w in zip(np.split(greys, ends), np.split(weights, ends), strict=True)
+        )
+        for ends in itertools.combinations(range(1, n), k - 1)
+    ]
+    assert found == pytest.approx(min(inertia), abs=1e-6)
 
 
 # What is inside
@@ -383,7 +480,7 @@ def test_many_small_moves_leave_every_label_the_nearest():
     for _ in range(300):
         move = rng.normal(size=clusters.centroids.shape) * 1e-3
         clusters.assign(clusters.centroids + move)
-    afresh = kmeans.Clusters(clusters.points, clusters.centroids)
+    afresh = kmeans.Clusters(clusters.cloud, clusters.centroids)
     assert (clusters.labels == afresh.labels).all()
     assert clusters.weights == pytest.approx(afresh.weights, abs=1e-9)
     assert clusters.sums == pytest.approx(afresh.sums, abs=1e-9)
@@ -417,37 +514,37 @@ def test_no_centroid_goes_together_with_its_heir():
     assert sorted(j // 2 for j in chosen) == [0, 1, 2]
 
 
+def near_ties(rng, centroids):
+    """Draw points that are almost in the middle between two centroids."""
+    first, second = centroids[rng.integers(0, len(centroids), (2, 20_000))]
+    return (first + second) / 2 + rng.normal(size=first.shape) * 1e-6
+
+
+def far_away(rng, centroids):
+    """Draw points far from all the centroids, which are close together."""
+    centroids[:] = 1 + 0.01 * centroids
+    return -1 + 0.3 * rng.normal(size=(20_000, 3))
+
+
+def tiny(rng, centroids):
+    """Draw points whose squares vanish in single precision."""
+    centroids *= 1e-22
+    return rng.normal(size=(20_000, 3)) * 1e-22
+
+
 @pytest.mark.parametrize("k", [2, 50, 200])
-def test_single_precision_never_claims_more_than_it_knows(k):
+@pytest.mark.parametrize("draw", [near_ties, far_away, tiny])
+def test_labels_are_right_and_no_margin_exceeds_the_true_one(k, draw):
     rng = np.random.default_rng(k)
     centroids = rng.normal(size=(k, 3))
-    first, second = centroids[rng.integers(0, k, (2, 20_000))]
-    near_ties = (first + second) / 2 + rng.normal(size=first.shape) * 1e-6
-    labels, margins = kmeans.two_nearest(prepared(near_ties).augmented, centroids)
-    true_labels, true_margins = true_labels_and_margins(near_ties, centroids)
-    certain = margins > 0
-    assert 0.01 < certain.mean() < 0.999
-    assert (labels == true_labels)[certain].all()
+    points = draw(rng, centroids)
+    cloud, everything = prepared(points), np.arange(len(points))
+    labels, margins = kmeans.nearest_and_margins(cloud, everything, centroids)
+    true_labels, true_margins = true_labels_and_margins(points, centroids)
     assert (margins <= true_margins).all()
-
-
-def test_single_precision_knows_nothing_of_squares_that_vanish_in_it():
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(2000, 3)) * 1e-22
-    labels, margins = kmeans.two_nearest(prepared(points).augmented, points[:8])
-    true_labels, true_margins = true_labels_and_margins(points, points[:8])
-    assert (labels == true_labels)[margins > 0].all()
-    assert (margins <= true_margins).all()
-
-
-@pytest.mark.parametrize("k", [2, 50, 200])
-def test_a_margin_is_never_more_than_the_true_one_far_from_the_centroids(k):
-    rng = np.random.default_rng(k)
-    centroids = 1 + 0.01 * rng.normal(size=(k, 3))
-    points = -1 + 0.3 * rng.normal(size=(20_000, 3))
-    _, margins = kmeans.two_nearest(prepared(points).augmented, centroids)
-    _, true_margins = true_labels_and_margins(points, centroids)
-    assert (margins <= true_margins).all()
+    assert (labels == true_labels)[true_margins > 1e-15 * np.abs(points).max()].all()
+    if draw is near_ties:  # single precision decides some, but not all
+        assert 0.01 < (margins > 0).mean() < 0.999
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 64, 65, 300])
@@ -463,10 +560,10 @@ def test_the_smallest_two_of_a_column_are_found_to_a_few_bits(k):
 
 
 def test_alarms_of_the_linear_algebra_library_are_not_heard():
-    points, centroids = prepared(NORMAL * 1e-30), NORMAL[:9] * 1e-15
-    augmented = points.augmented
+    cloud, centroids = prepared(NORMAL * 1e-30), NORMAL[:9] * 1e-15
+    assert cloud.augmented.any()
     with np.errstate(all="raise"):  # their products have no room in single precision
-        kmeans.two_nearest(augmented, centroids)
+        kmeans.nearest_and_margins(cloud, np.arange(3000), centroids)
 
 
 # What it refuses
