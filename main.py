@@ -15,7 +15,7 @@ if __name__ == "__main__":
     # Matrix products as small as ours gain nothing from more threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     ctrl_c_raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ctrl_c_raises:  # and the libraries, while they load, would mangle that
+    if ctrl_c_raises:  # while the libraries load, they would print that exception
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 try:
     import argparse
@@ -96,8 +96,8 @@ def run(
     with errors_naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if len(colours) < max(ks):
-        n = f"{len(colours)} colour" + "s" * (len(colours) > 1)
-        say(f"{n} in all: from k={len(colours)} on, the frames are the image itself")
+        n = len(colours)
+        say(f"colours in all: {n}; from k={n} on, the frames are the image itself")
     written = []
 
     def make_frame(k: int) -> Picture:
@@ -121,18 +121,19 @@ def run(
         return frame
 
     try:
-        # Pillow takes each frame when it is made: no list of them is held.
-        frames = map(make_frame, ks)
-        gif = encode(next(frames), "GIF", append_images=frames, **GIF_OPTIONS)
+        # Pillow takes each frame as it is made, so that no list of them is held.
+        made = map(make_frame, ks)
+        gif = encode(next(made), "GIF", append_images=made, **GIF_OPTIONS)
         write_whole(gif_path, gif)
     except (UnusableError, MemoryError):
-        remove_files(written, kept=path)  # a part could be taken for the whole
+        remove_files(written, kept=path)  # some frames could be taken for all
         raise
     names = {f"k_{k}.{end}" for k in range(1, MAX_K + 1) for end in ("jpg", "png")}
     earlier = names - {path.name for path in written}
     remove_files((folder / name for name in earlier), kept=path)
-    size = f"{len(ks)} frame{'s' * (len(ks) > 1)}, {len(gif) / 1000:.1f} kB"
-    say(f"{gif_path}: {size}, made in {perf_counter() - start:.2f} s")
+    frames = "1 frame" if len(ks) == 1 else f"{len(ks)} frames"
+    seconds = perf_counter() - start
+    say(f"{gif_path}: {frames}, {len(gif) / 1000:.1f} kB, made in {seconds:.2f} s")
 
 
 # The command line
@@ -149,10 +150,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     usage = "; give numbers as --ks 2 4 8, and the image, in quotes, as --path IMAGE"
 
-    def add(name: str, meta: str, default: object, text: str, **more: object) -> None:
-        shown = " ".join(map(str, default)) if isinstance(default, list) else default
+    def add(option: str, meta: str, default: object, text: str, **more: object) -> None:
+        shown = " ".join(map(str, DEFAULT_KS)) if default is DEFAULT_KS else default
         text += f" (default: {shown})"
-        parser.add_argument(name, metavar=meta, default=default, help=text, **more)
+        parser.add_argument(option, metavar=meta, default=default, help=text, **more)
 
     sample = Path("images", "input-image.jpg")
     add("--path", "IMAGE", sample, "the image to segment", type=file_path)
@@ -207,19 +208,18 @@ def whole_number(least: int, most: float = math.inf, hint: str = "") -> Callable
     return parse
 
 
-# Reading: Pillow decodes, since it raises errors and gives the size before the pixels.
-# This section decides what reaches it, what that may cost, and what the numbers mean.
+# Reading. Pillow decodes; this section chooses files, limits costs, converts colours.
 
-# Only these: some of Pillow's forty other formats start programs or never end.
+# No others: some of Pillow's forty other formats start programs or never end.
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF"]
 if find_spec("PIL.AvifImagePlugin"):  # from Pillow 11.3 on
     FORMATS.append("AVIF")
-# These limit reading alone: what follows costs as much as the frames have pixels.
+# These limit reading only; the rest of a run costs what the frames' pixels cost.
 MAX_SECONDS = 8  # of computing
 MAX_MEMORY = 930_000_000  # bytes; with the program's own 100 million, a GiB
 MAX_PIXELS = 220_000_000  # 880 MB at 4 bytes each
 MAX_WEBP_PIXELS = 55_000_000  # and of AVIF; 880 MB at 16 bytes each
-DAMAGED = "cannot be decoded: damaged, cut, unusual, or too large for this --max-size"
+DAMAGED = "cannot be decoded: it is damaged, incomplete, too large or of a rare kind"
 NOT_AN_IMAGE = (
     "is not an image this program can read; save it as PNG, or a phone's HEIC photo as "
     f"JPEG (it reads {', '.join(FORMATS)})"
@@ -272,13 +272,13 @@ def limit_time(cleanup: ExitStack) -> None:
             cleanup.callback(signal.setitimer, signal.ITIMER_PROF, *timer)
             signal.signal(signal.SIGPROF, give_up)
             cleanup.callback(signal.signal, signal.SIGPROF, handler)
-            # Again every second, as Pillow may take the first for damage and go on.
+            # Repeated, because Pillow may take the first error for damage and go on.
             signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS, 1)
             cleanup.callback(signal.setitimer, signal.ITIMER_PROF, 0)
 
 
 def limit_memory(cleanup: ExitStack) -> None:
-    """Let the process take no more than MAX_MEMORY in addition, on Linux."""
+    """Let the process take at most MAX_MEMORY more than now; only Linux can."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -316,7 +316,7 @@ def decode(file: BufferedReader, max_size: int) -> tuple[Picture, Size, object]:
 
     Returns it with the size that it had before, and with its EXIF orientation.
     """
-    ImageFile.LOAD_TRUNCATED_IMAGES = True  # damaged metadata do not matter,
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # damaged metadata does not matter,
     picture = Image.open(file, formats=FORMATS)
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # but missing pixels do
     refuse_large_webp(picture, file)
@@ -331,7 +331,7 @@ def decode(file: BufferedReader, max_size: int) -> tuple[Picture, Size, object]:
         sound = int(width), int(height)
     else:
         sound = size = picture.size  # `load` has turned a TIFF upright
-    # One name for all steps: each picture is let go when the next one is there.
+    # All steps use one name, so that a picture is freed when the next one exists.
     picture = to_plain_mode(picture)
     picture = average_blocks(picture, sound, max_size)
     picture = blend_over_white(picture, info.get("icc_profile"))
@@ -383,8 +383,8 @@ def refuse_what_pillow_shows_wrong(picture: Picture) -> None:
 def size_needed(size: Size, max_size: int) -> Size:
     """Return the size down to which detail may be skipped before the exact resizing.
 
-    Twice the final size is enough. The shorter side keeps 100 pixels, so that what is
-    lost with a last block that is not full is less than a hundredth.
+    Twice the final size is enough. The shorter side keeps 100 pixels, so that leaving
+    out a block that is not full loses less than a hundredth of the picture.
     """
     return tuple(max(100, 2 * max_size * side // max(size)) for side in size)
 
@@ -419,7 +419,7 @@ def average_blocks(picture: Picture, sound: Size, max_size: int) -> Picture:
 def blend_over_white(picture: Picture, profile: bytes | None) -> Picture:
     """Convert a picture to sRGB, and blend what is transparent over white.
 
-    The profile is for the colours as they are stored, so it is applied before.
+    The profile describes the stored colours, so it is applied before blending.
     """
     if not picture.mode.endswith("A"):
         return to_srgb(picture, profile)
@@ -494,12 +494,12 @@ def resize_image(
 def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the colours of an image, so that equal pixels are clustered only once.
 
-    Weighted by how often each occurs they pose the same k-means problem as the pixels,
-    several times smaller (Celebi, "Improving the Performance of K-Means for Color
+    Weighted by their counts, they pose the same k-means problem as the pixels, several
+    times smaller (M. E. Celebi, "Improving the Performance of K-Means for Color
     Quantization", 2011).
 
-    From (height, width, 3) uint8 it returns the colours, (n, 3) uint8, how many pixels
-    have each, (n,), and for each pixel, row by row, the index of its colour.
+    The image is (height, width, 3) uint8. Returns the colours, (n, 3) uint8, how many
+    pixels have each, (n,), and for each pixel, row by row, the index of its colour.
     """
     packed = image[..., 0].astype(np.uint32)  # red, green and blue in one number
     for channel in (1, 2):
@@ -517,8 +517,9 @@ def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 def unique_by_table(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what np.unique does with inverse and counts, for numbers below 2**24.
 
-    A table of all numbers marks those that occur, and then holds their ranks. `numbers`
-    (height, width) uint32 become the inverse, row by row, as NumPy copies indices.
+    A table of all numbers marks those that occur, and then holds their ranks. The
+    inverse overwrites the numbers, (height, width) uint32. This is done row by row,
+    because NumPy copies indices to 8 bytes each.
     """
     table = np.zeros(2**24, np.uint32)
     for row in numbers:
@@ -535,9 +536,9 @@ def unique_by_table(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 def paint(
     palette: np.ndarray, cluster_of_colour: np.ndarray, colour_of_pixel: np.ndarray
 ) -> Picture:
-    """Paint an indexed image of the clusters in the colours of `palette`, (k, 3) uint8.
+    """Make an indexed image of the clusters in the colours of `palette`, (k, 3) uint8.
 
-    Its own palette has the LABEL_COLOURS after them. `colour_of_pixel` gives its shape.
+    Its palette ends with the LABEL_COLOURS. `colour_of_pixel` is (height, width).
     """
     cluster_of_colour = cluster_of_colour.astype(np.uint8)
     cluster_of_pixel = np.empty(colour_of_pixel.shape, np.uint8)
@@ -549,23 +550,23 @@ def paint(
 
 
 def psnr(colours: np.ndarray, painted: np.ndarray, counts: np.ndarray) -> float:
-    """Return the PSNR in decibels between (n, 3) colours and what they are painted."""
+    """Return the PSNR in decibels of (n, 3) colours that were painted as others."""
     errors = np.subtract(colours, painted, dtype=np.float32)
     error = np.average(np.einsum("ij,ij->i", errors, errors), weights=counts) / 3
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-# The label: its proportions look good on frames of 20 to 10,000 pixels
+# The label. Its proportions were tried on frames of 20 to 10,000 pixels.
 
-SMALLEST_FONT = 12  # pixels; anything smaller cannot be read
-CLEAR_FONT = 20  # pixels; from here on an 8 is not taken for a 6
+SMALLEST_FONT = 12  # pixels; anything smaller is unreadable
+CLEAR_FONT = 20  # pixels; in a smaller one, an 8 looks like a 6
 
 
 def make_labels(ks: list[int], width: int, height: int) -> dict[int, Label]:
     """Make the label of each k, in the largest font in which all fit on the frames.
 
-    It is a tenth of the shorter side, or CLEAR_FONT, if that fits. If no font is small
-    enough there are no labels: all frames have one or none has.
+    The font is a tenth of the shorter side or CLEAR_FONT, or smaller if that does not
+    fit. If even the smallest does not, no frame has a label.
     """
     shorter = min(width, height)
     for font_size in range(max(CLEAR_FONT, shorter // 10), SMALLEST_FONT - 1, -1):
@@ -579,8 +580,8 @@ def make_labels(ks: list[int], width: int, height: int) -> dict[int, Label]:
 def make_label(text: str, font_size: int, margin: int) -> Label:
     """Make the letters of a label and their edge: two masks, with a margin at the top.
 
-    They are either on or off: in between, Pillow would mix the numbers of the colours.
-    The edge is not Pillow's own stroke, which differs from version to version.
+    A pixel is either on or off: in between, Pillow would mix the colours' numbers. The
+    edge is not Pillow's stroke, because that differs from version to version.
     """
     # A twelfth of the font up to 4 pixels, then an eighteenth: a thin edge is hard to
     # see on small frames, and a thick one fills the holes of a large 8 but for a speck.
@@ -638,7 +639,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def remove_files(paths: Iterable[Path], kept: Path) -> None:
     """Remove those files that exist, but not the input, `kept`."""
     for path in paths:
-        # One of them may have gone by now: another run's frame, or the input.
+        # Either file may be gone by now: another run may have removed it.
         with errors_naming(path), suppress(FileNotFoundError):
             if path.is_file() and not path.samefile(kept):
                 path.unlink()
@@ -648,14 +649,14 @@ def remove_files(paths: Iterable[Path], kept: Path) -> None:
 
 
 class UnusableError(Exception):
-    """Something that cannot be used, and why: the text of the ``error:`` line."""
+    """Names what cannot be used and says why: the text of the ``error:`` line."""
 
 
 @contextmanager
 def errors_naming(path: Path, decoding: bool = False) -> Iterator[None]:
-    """Turn an error into the user's line about this path.
+    """Turn an error into a line for the user that names this path.
 
-    While a picture is decoded, an error is damage unless the system gives its reason.
+    While a picture is decoded, an error means damage unless it comes from the system.
     """
     try:
         yield
@@ -678,11 +679,11 @@ def errors_naming(path: Path, decoding: bool = False) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Print a line at once; end quietly when nobody reads on, as in ``| head -1``."""
+    """Print a line at once; end quietly if nobody reads it, as after ``| head -1``."""
     try:
         print(printable(line, sys.stdout), flush=True)
     except OSError as error:
-        # Else Python would try to print the rest, and complain, once more at its end.
+        # Otherwise Python would try again at its end, and print a warning.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows knows no EPIPE
             sys.exit(141)

@@ -385,7 +385,7 @@ def test_an_image_of_few_colours_comes_back_as_it_is(paint, more):
     frames, lines = paint(flag, "--no-label", "--ks", 1, 2, 3, *[9] * more)
     assert all((frame == flag).all() for frame in frames[2:])
     if more:
-        first = "3 colours in all: from k=3 on, the frames are the image itself"
+        first = "colours in all: 3; from k=3 on, the frames are the image itself"
         assert lines.pop(0).startswith(first)
     infinite = ["inf dB" in line for line in lines[:-1]]
     assert infinite == [False, False, True, True][: 3 + more]

@@ -566,7 +566,7 @@ def test_what_a_library_prints_about_damage_is_not_seen(tmp_path, capfd, compres
     "name, error, reason",
     [
         ("to_srgb", MemoryError(), "needs more memory"),
-        ("to_srgb", KeyError("x"), "cannot be decoded: damaged"),
+        ("to_srgb", KeyError("x"), "cannot be decoded: it is damaged"),
         ("to_srgb", OSError(errno.EINVAL, "Invalid argument"), "cannot be decoded"),
         ("to_srgb", OSError(errno.EIO, "Input/output error"), "Input/output error"),
         (
