@@ -1,13 +1,12 @@
 """k-means clustering from scratch on NumPy: exact, weighted, reproducible and fast.
 
 `plain_k_means`, the first function, is the whole algorithm. If you came for k-means,
-you can stop there. The rest of the file takes the same five steps in a fraction of the
-time, from a better start, and refills a cluster that has lost all its points:
+you can stop there. The rest takes the same five steps in a fraction of the time:
 
 - choose k centroids: `choose_centroids`
 - assign every point to its nearest centroid: `Clusters.assign`
-- update every centroid to the mean of its points: `Clusters.means`
-- stop when no centroid would move farther than `tol`, else repeat: `lloyd`
+- update every centroid to the mean of its points, or beyond: `lloyd`
+- stop when no centroid would move farther than `tol`, or else repeat: `lloyd`
 
 `KMeans` is what a caller uses. Nothing here depends on images: a colour is a point.
 """
@@ -25,7 +24,7 @@ from numpy.typing import ArrayLike
 def plain_k_means(
     points: np.ndarray, k: int, tol: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster points, (n, d), as a textbook does: simple, but slow.
+    """Cluster points, (n, d), as a textbook does: slow, and no cluster may get empty.
 
     Returns the centroids, (k, d), and the label of each point, (n,).
     """
@@ -41,7 +40,7 @@ def plain_k_means(
 
 
 class KMeans:
-    """k-means clustering by Lloyd's algorithm; wrong parameters raise a ValueError.
+    """k-means clustering by Lloyd's algorithm; bad parameters raise a ValueError.
 
     The result is a fixed point of that algorithm (S. P. Lloyd, "Least squares
     quantization in PCM", 1982), within rounding errors of the data: every label is that
@@ -59,14 +58,14 @@ class KMeans:
     tol : float, default=0.001
         Stop when no centroid would move farther than this, in the units of the data.
     max_iter : int, default=500
-        Stop after this many iterations over all the data in any case.
+        Stop after this many iterations over all the data, converged or not.
     seed : int, optional
         Seed of the random start; without one, every fit starts differently.
 
     Attributes
     ----------
     centroids : ndarray of shape (k, d), float64
-        The largest cluster, by weight, first; fewer if there are fewer distinct points.
+        Largest cluster, by weight, first; fewer if there are fewer distinct points.
     labels : ndarray of shape (n,), int
         The index of the nearest centroid for each point that was fitted.
     inertia : float
@@ -101,25 +100,24 @@ class KMeans:
     ) -> KMeans:
         """Find the centroids of the data, and return this object.
 
-        The data, real and of shape (n, d), are left unchanged. `sample_weight`, (n,),
-        says how often each point counts, 0 or more; once by default. Raises a
-        ValueError for data or weights that `Points` refuses, for `Points` together with
-        weights, and for fewer than k points that have a weight.
+        The data, (n, d) and real, are left unchanged. `sample_weight`, (n,), is how
+        often each point counts, once by default. Raises a ValueError for what `Points`
+        refuses, `Points` with weights, and fewer than k points that have a weight.
         """
         if isinstance(data, Points) and sample_weight is not None:
-            raise ValueError("Points have their weights: give Points sample_weight")
+            raise ValueError("Points have weights already: pass them to Points")
         points = data if isinstance(data, Points) else Points(data, sample_weight)
         cloud = points.cloud
         if len(cloud) < self.k:
             raise ValueError(f"{len(cloud)} points cannot make {self.k} clusters")
         # The coordinates of a cloud are about 1, so eps is their rounding error.
         tol = max(self.tol / points.unit, np.finfo(float).eps)
-        centroids = choose_centroids(cloud, self.k, np.random.default_rng(self.seed))
+        rng = np.random.default_rng(self.seed)
+        centroids = choose_centroids(cloud, self.k, rng)  # choose
         clusters, self.n_iter = lloyd(cloud, centroids, tol, self.max_iter)
-
-        order = np.argsort(-clusters.weights, kind="stable")  # the largest is the first
+        order = np.argsort(-clusters.weights, kind="stable")  # the largest first
         self.centroids = clusters.centroids[order] * points.unit + points.origin
-        ranks = np.argsort(order)
+        ranks = np.argsort(order)  # of the clusters in that order
         self.labels = np.empty(len(points), np.intp)
         self.labels[points.has_weight] = ranks[clusters.labels]
         self.labels[~points.has_weight] = nearest(points.weightless.T, self.centroids)
@@ -145,7 +143,7 @@ class KMeans:
 def lloyd(
     cloud: Cloud, centroids: np.ndarray, tol: float, max_iter: int
 ) -> tuple[Clusters, int]:
-    """Assign and update, from these centroids, (k, d), until none moves beyond `tol`.
+    """Assign and update from these centroids, (k, d), until none moves beyond `tol`.
 
     Returns the clusters, fewer than k if there are fewer distinct points, and the
     number of iterations.
@@ -157,8 +155,8 @@ def lloyd(
         is_still = np.linalg.norm(shift, axis=1).max() <= tol
         if is_still and step_is_plain:
             break  # stop
-        # A plain step leads to the means. The last one is plain, as in `plain_k_means`;
-        # the first one, because the results are slightly better.
+        # A plain step goes to the means. The last step is plain, as in `plain_k_means`,
+        # and the first, because results are slightly better.
         step_is_plain = is_still or n_iter == 1
         step = shift if step_is_plain else accelerated(shift, step, clusters.weights)
         clusters.assign(clusters.centroids + step)  # assign
@@ -169,7 +167,7 @@ def lloyd(
 
 
 def accelerated(shift: np.ndarray, last: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Step beyond the means, with some momentum: this more than halves the iterations.
+    """Step beyond the means, with momentum: it takes less than half the iterations.
 
     A heavy ball (B. T. Polyak, "Some methods of speeding up the convergence of
     iteration methods", 1964) that stops where it would roll uphill (B. O'Donoghue and
@@ -177,7 +175,7 @@ def accelerated(shift: np.ndarray, last: np.ndarray, weights: np.ndarray) -> np.
     to the means, (k, d); times `weights`, (k,), it is the direction in which the
     inertia falls most. `last` is the step before.
     """
-    # Factors of 1.2 to 1.7 and of 0.75 to 0.85 take at most a tenth longer.
+    # Factors of 1.2 to 1.7 and 0.75 to 0.85 cost at most a tenth more iterations.
     is_downhill = np.einsum("k,kd,kd->", weights, shift, last) > 0
     return 1.4 * shift + (0.8 if is_downhill else 0) * last
 
@@ -188,22 +186,23 @@ def accelerated(shift: np.ndarray, last: np.ndarray, weights: np.ndarray) -> np.
 class Points:
     """Weighted points, prepared once for any number of fits of any k and seed.
 
-    The data are real, of shape (n, d), and copied. `sample_weight`, (n,), says how
-    often each point counts, once by default; a point of weight 0 gets a label, but has
-    no influence. Raises a ValueError if there are no points, the shapes do not match, a
-    number is not finite or above 1e150, or the weights are negative or all 0.
+    The data, (n, d) and real, are copied. `sample_weight`, (n,), is how often each
+    point counts, once by default. With 0, or less than 1e-100 of the largest weight, a
+    point gets a label, but has no influence. Raises a ValueError if there are no
+    points, the shapes do not match, a number is not finite or above 1e150, or the
+    weights are negative or all 0.
     """
 
     def __init__(self, data: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         data = real_array("data", data, ndim=2)
         if data.size == 0:
-            raise ValueError("{} points of {} coordinates are none".format(*data.shape))
+            raise ValueError(f"data must not be empty: its shape is {data.shape}")
         weights = checked_weights(sample_weight, len(data))
-        self.has_weight = weights > 0
+        self.has_weight = weights > 1e-100 * weights.max()
         self.weightless = data[~self.has_weight]
         self.weight_unit = power_of_two(weights.max())
         x = np.stack([row[self.has_weight] for row in data.T])
-        # The median of about 1000 is near enough; if all are equal, it is exact.
+        # The median of 500 to 1000 is near enough; if all are equal, it is exact.
         self.origin = np.median(x[:, :: 1 + x.shape[1] // 1000], axis=1)
         x -= self.origin[:, None]
         self.unit = power_of_two(max(x.max(), -x.min()))
@@ -223,7 +222,7 @@ def power_of_two(size: float) -> float:
 class Cloud:
     """Points `x`, (d, n) of about 1 in size, with `weights`, (n,) above 0, float64.
 
-    Each row has one coordinate of all points, because NumPy is fastest along long rows.
+    Each row holds one coordinate of all points: NumPy is fastest along long rows.
     """
 
     def __init__(self, x: np.ndarray, weights: np.ndarray) -> None:
@@ -265,7 +264,7 @@ class Clusters:
 
     The *margin* of a point is the distance to its second nearest centroid minus that to
     its nearest, infinite for k = 1. Only points whose margin has been used up by moves
-    of centroids are looked at again (G. Hamerly, "Making k-means even faster", 2010).
+    of centroids are checked again (G. Hamerly, "Making k-means even faster", 2010).
 
     Attributes: `centroids`, (k, d); `weights`, (k,), exactly 0 for an empty cluster;
     `sums` of the weighted points, (d, k); `labels`, (n,); and `margins`, (n,) float32,
@@ -283,8 +282,8 @@ class Clusters:
         """Move to these centroids and give every point the label of the nearest one."""
         moves = np.linalg.norm(centroids - self.centroids, axis=1)
         self.centroids = centroids
-        # A margin shrinks at most by the move of its own centroid and the largest of
-        # the others. EPSILON covers the rounding of both and of margins up to `reach`.
+        # A margin shrinks at most by the move of its own centroid and the largest move.
+        # EPSILON covers the rounding of both, and of margins, which `reach` limits.
         reach = self.cloud.radius + np.linalg.norm(centroids, axis=1).max()
         used = (1 + EPSILON) * (moves + moves.max()) + EPSILON * reach
         self.margins -= used.astype(np.float32).take(self.labels)
@@ -319,8 +318,8 @@ class Clusters:
         self.weights += won - lost
         self.sums += won_sums - lost_sums
         self.labels[which] = labels
-        # Heavy points that leave a light cluster leave their rounding errors behind: of
-        # the 16 digits of its sums, fewer than 10 may be right.
+        # Heavy points leaving a light cluster leave rounding errors behind: of the 16
+        # digits of its sums, fewer than 10 may be right.
         if self.weights.min() < 1e-6 * self.weights.sum():
             self._sum_up()
 
@@ -331,13 +330,13 @@ class Clusters:
 
 
 def refilled(clusters: Clusters) -> Clusters:
-    """Replace centroids that have no points by those that k-means++ adds, if any."""
+    """Replace centroids without points by new ones from k-means++, if there are any."""
     while not clusters.weights.all():
         kept = clusters.centroids[clusters.weights > 0]
         missing = len(clusters.centroids) - len(kept)
         rng = np.random.default_rng(missing)  # too rare to depend on the user's seed
-        closest = clusters.squared_errors()
-        added = k_means_plus_plus(clusters.cloud, missing, rng, closest)
+        errors = clusters.squared_errors()
+        added = k_means_plus_plus(clusters.cloud, missing, rng, errors)
         clusters = Clusters(clusters.cloud, np.vstack([kept, added]))
     return clusters
 
@@ -345,7 +344,7 @@ def refilled(clusters: Clusters) -> Clusters:
 def totals(
     x: np.ndarray, weights: np.ndarray, labels: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sum up the weights, (k,), and the weighted (d, n) points, (d, k), by label."""
+    """Sum the weights, (k,), and the weighted (d, n) points, (d, k), by label."""
     sums = np.array([np.bincount(labels, weights * row, k) for row in x])
     return np.bincount(labels, weights, k), sums
 
@@ -380,28 +379,28 @@ def nearest_and_margins(
 
     With points augmented to (x, 1, |x|^2) and centroids to (-2 c, |c|^2, 1), one matrix
     product in single precision gives all squared distances. The bound of its error is
-    subtracted from the margins, (m,) float32. Only if one is not above 0 then, the
-    label is found in double precision (a filter, as in J. R. Shewchuk, "Adaptive
-    Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates", 1997).
+    subtracted from the margins, (m,) float32. Where one is then not above 0, the label
+    is found in double precision (a filter, as in J. R. Shewchuk, "Adaptive Precision
+    Floating-Point Arithmetic and Fast Robust Geometric Predicates", 1997).
     """
     k, d = centroids.shape
     rows = np.ones((k, d + 2), np.float32)
     rows[:, :d] = -2 * centroids
     rows[:, d] = np.square(centroids).sum(axis=1)
     # Both factors of each term are rounded to float32, their product and the sum up to
-    # d + 2 times. The terms add up to 2 (|c|^2 + |x|^2) at most. Everything is doubled
-    # because the bound itself is rounded, too.
-    error = 2 * (d + 4) * EPSILON * (rows[:, d].max() + cloud.radius**2) + TINY
-    rows[:, d] += error  # so that no product is below the true square
+    # d + 2 times. The terms add up to 2 (|c|^2 + |x|^2) at most. All is doubled because
+    # the bound is rounded, too.
+    bound = 2 * (d + 4) * EPSILON * (rows[:, d].max() + cloud.radius**2) + TINY
+    rows[:, d] += bound  # so that no product is below the true square
     labels, margins = np.empty(len(which), np.intp), np.empty(len(which), np.float32)
     for part in blocks(len(which), rows.size):
         # BLAS raises false alarms: https://github.com/numpy/numpy/issues/24067
         with np.errstate(all="ignore"):
             squares = rows @ cloud.augmented.take(which[part], axis=1)
         labels[part], _, first, second = smallest_two(squares)
-        # `smallest_two` may return a first that is too small by 2 k EPSILON of it. That
-        # is subtracted from the second, and as much for the rounding of these lines.
-        second = np.maximum(second * (1 - 4 * k * EPSILON) - 2 * error, 0)
+        # `smallest_two` may lower the first by 2 k EPSILON of it. Twice that is taken
+        # from the second, to cover the rounding of these lines, too.
+        second = np.maximum(second * (1 - 4 * k * EPSILON) - 2 * bound, 0)
         margins[part] = np.sqrt(second) - np.sqrt(first)
     doubtful = np.flatnonzero(margins <= 0)
     labels[doubtful] = nearest(cloud.x.take(which[doubtful], axis=1), centroids)
@@ -411,10 +410,10 @@ def nearest_and_margins(
 def smallest_two(values: np.ndarray) -> tuple[np.ndarray, ...]:
     """Find the two smallest values of each column, and their rows.
 
-    Positive floats are in the order of their bits. When the lowest are replaced by the
-    number of the row, a minimum over integers finds both, three times as fast as
-    argmin. So values may be too small by 2 k EPSILON of them, and of two that are
-    closer than that, either may count as the smaller.
+    Positive floats sort like their bits. With the lowest bits replaced by the number of
+    the row, a minimum over integers finds both, three times as fast as argmin. So
+    values may be too small by 2 k EPSILON of them, and of two that are closer than
+    that, either may count as the smaller.
 
     The values, (k, n) float32 and not below TINY, are overwritten. Returns two arrays
     of rows and two of values, (n,) each. A single row has an infinite second value.
@@ -439,52 +438,52 @@ def choose_centroids(cloud: Cloud, k: int, rng: np.random.Generator) -> np.ndarr
     A search on a coarse summary of the cloud finds a good arrangement, and a fine one
     refines it. Returns fewer than k only if there are fewer distinct points.
     """
-    # With half as many points, the optima are worse; with twice as many, it is slower.
-    enough = max(36 * k, 900)
+    # Half as many points give worse optima; twice as many take longer.
+    enough = max(800, min(32 * k, BOXES), 2 * k)
     coarse = summary(cloud, enough)
-    if coarse is cloud and (best := best_of_greys(cloud, k)) is not None:
+    if coarse is cloud and (best := best_on_a_line(cloud, k)) is not None:
         return best
     centroids = k_means_plus_plus(coarse, k, rng)
     if len(centroids) < k:
         return centroids
-    # A thousandth of the spread: a summary itself is hardly more precise.
+    # A thousandth of the spread: a summary is hardly more precise than that.
     squares = np.square(coarse.x).sum(axis=0)
     tol = 0.001 * math.sqrt(np.average(squares, weights=coarse.weights))
     centroids = exchange(coarse, centroids, tol, rng)
-    # With half of the points, an iteration would take almost as long as with all.
-    fine = summary(cloud, min(len(cloud), SAMPLE) // 8)
-    if len(fine) < 4 * enough:
+    # On half of the points, an iteration would take almost as long as on all.
+    fine = min(len(cloud), SAMPLE) // 8
+    if fine < 4 * enough:
         return centroids
     # More than 100 iterations are seldom needed, and this is only a start.
-    return lloyd(fine, centroids, tol, max_iter=100)[0].centroids
+    return lloyd(summary(cloud, fine), centroids, tol, max_iter=100)[0].centroids
 
 
 def k_means_plus_plus(
     cloud: Cloud,
     count: int,
     rng: np.random.Generator,
-    closest: np.ndarray | float = 1e9,  # farther than any here
+    squares: np.ndarray | float = 1e9,  # farther than any here
 ) -> np.ndarray:
     """Add `count` centroids, (count, d), far from each other and from earlier ones.
 
     Each is the best of a few points drawn with a probability proportional to their
-    weighted squared distance from the nearest centroid, `closest`, (n,), which is at
-    first the same for all (D. Arthur and S. Vassilvitskii, "k-means++: the advantages
-    of careful seeding", 2007). Returns fewer if every point is at a centroid already.
+    weighted squared distance from the nearest centroid: `squares`, (n,), the same for
+    all if there is none (D. Arthur and S. Vassilvitskii, "k-means++: the advantages of
+    careful seeding", 2007). Returns fewer if every point is at a centroid already.
     """
     # The authors draw 2 + log(count). If few are added, there is time to draw more.
     draws = 2 + int(math.log(count)) + 20 // count
     added = []
     while len(added) < count:
-        chances = np.cumsum(cloud.weights * closest)
+        chances = np.cumsum(cloud.weights * squares)
         if chances[-1] == 0:
             break
         # 1 - random() is never 0, so that no point of chance 0 is drawn.
         drawn = chances.searchsorted((1 - rng.random(draws)) * chances[-1])
-        distances = squared_distances(cloud.x, cloud.x[:, drawn].T)
-        distances = np.minimum(distances, closest)
-        best = (distances * cloud.weights).sum(axis=1).argmin()
-        closest = distances[best]
+        tried = squared_distances(cloud.x, cloud.x[:, drawn].T)
+        tried = np.minimum(tried, squares)
+        best = (tried * cloud.weights).sum(axis=1).argmin()
+        squares = tried[best]
         added.append(drawn[best])
     return cloud.x[:, added].T
 
@@ -494,28 +493,29 @@ def exchange(
 ) -> np.ndarray:
     """Move centroids from where they are least missed to where they are needed most.
 
-    Lloyd's algorithm alone never does. Adding some and then removing as many does; it
-    is repeated with fewer and fewer (B. Fritzke, "Breathing K-Means", 2020).
+    Lloyd's algorithm alone never does. Adding some and removing as many does; this is
+    repeated with fewer and fewer (B. Fritzke, "Breathing K-Means", 2020).
     """
     k = len(centroids)
     best, _ = lloyd(cloud, centroids, tol, max_iter=3)
-    least = best.inertia()
-    count = min(k, max(2, k / 5))
-    while count > 1 / 2:  # single ones are tried more than once
-        closest = best.squared_errors()
-        added = k_means_plus_plus(cloud, math.ceil(count), rng, closest)
-        # After fewer than two iterations, the added ones have not found their places.
+    errors = best.squared_errors()
+    inertia = (cloud.weights * errors).sum()
+    excess = min(k, max(3, k / 5))
+    while excess > 1 / 2:  # single ones are tried more than once
+        added = k_means_plus_plus(cloud, math.ceil(excess), rng, errors)
+        # With fewer than two iterations, the new centroids have not settled.
         grown, _ = lloyd(cloud, np.vstack([best.centroids, added]), tol, max_iter=2)
         removed = least_missed(grown, len(grown.centroids) - k)
         kept = np.delete(grown.centroids, removed, axis=0)
-        # Three iterations tell as well as five whether this is better.
+        # Three iterations show whether this is better as well as five do.
         rival, _ = lloyd(cloud, kept, tol, max_iter=3)
-        inertia = rival.inertia()
+        rival_errors = rival.squared_errors()
+        rival_inertia = (cloud.weights * rival_errors).sum()
         # A smaller gain is not worth another round with as many.
-        if inertia >= 0.998 * least:
-            count /= 1.5
-        if inertia < least:
-            best, least = rival, inertia
+        if rival_inertia >= 0.998 * inertia:
+            excess /= 1.5
+        if rival_inertia < inertia:
+            best, errors, inertia = rival, rival_errors, rival_inertia
     return best.centroids
 
 
@@ -548,10 +548,8 @@ def least_missed(clusters: Clusters, count: int) -> list[int]:
 
 
 def second_nearest(clusters: Clusters) -> np.ndarray:
-    """Find the second nearest centroid of each point in single precision, (n,).
-
-    A matrix product would be faster, but not the same on all processors.
-    """
+    """Find the second nearest centroid of each point in single precision, (n,)."""
+    # A matrix product would be faster, but not the same on all processors.
     x, centroids = clusters.cloud.augmented[:-2], clusters.centroids.astype(np.float32)
     labels = np.empty(x.shape[1], np.intp)
     for part in blocks(len(labels), max(centroids.shape)):
@@ -561,13 +559,13 @@ def second_nearest(clusters: Clusters) -> np.ndarray:
     return labels
 
 
-def best_of_greys(cloud: Cloud, k: int) -> np.ndarray | None:
-    """Find the k centroids of least inertia, (k, d), if these are few shades of grey.
+def best_on_a_line(cloud: Cloud, k: int) -> np.ndarray | None:
+    """Find the k centroids of least inertia, (k, d), of few points on a line, as greys.
 
-    Points with equal coordinates are on a line, where clusters are intervals. The best
-    k of the first j points are the best k - 1 of the first i and one from i to j, for
-    the best i (H. Wang and M. Song, "Ckmeans.1d.dp: Optimal k-means Clustering in One
-    Dimension by Dynamic Programming", 2011).
+    If all coordinates of a point are equal, clusters are intervals. The best k of the
+    first j points are the best k - 1 of the first i and one from i to j, for the best i
+    (H. Wang and M. Song, "Ckmeans.1d.dp: Optimal k-means Clustering in One Dimension by
+    Dynamic Programming", 2011).
     """
     if len(cloud) > 512 or (cloud.x != cloud.x[0]).any():
         return None
@@ -575,68 +573,70 @@ def best_of_greys(cloud: Cloud, k: int) -> np.ndarray | None:
     x, weights = cloud.x[0, order], cloud.weights[order]
     sums = np.cumsum([weights, weights * x, weights * x**2], axis=1)
     sums = np.pad(sums, ((0, 0), (1, 0)))
-    weight, first, second = sums[:, None, 1:] - sums[:, :-1, None]  # by i and j
+    weight, moment, square = sums[:, None, 1:] - sums[:, :-1, None]  # by i and j
     with np.errstate(all="ignore"):
-        costs = np.where(weight > 0, second - first**2 / weight, np.inf)
-    cost, starts = costs[0], []
+        costs = np.where(weight > 0, square - moment**2 / weight, np.inf)
+    cost, starts = costs[0], []  # of the last intervals, by j
     for _ in range(k - 1):
         tried = np.append(np.inf, cost[:-1])[:, None] + costs
         starts.append(tried.argmin(axis=0))
         cost = tried.min(axis=0)
+    if not np.isfinite(cost[-1]):
+        return None  # rounding has swallowed the weight of a point
     ends = [len(order)]
     for start in reversed(starts):
         ends.insert(0, start[ends[0] - 1])
-    weight, first, _ = np.diff(sums[:, [0, *ends]])
-    return np.repeat((first / weight)[:, None], len(cloud.x), axis=1)
+    weight, moment, _ = np.diff(sums[:, [0, *ends]])
+    return np.repeat((moment / weight)[:, None], len(cloud.x), axis=1)
 
 
 # Summaries: few points that stand for many
 
-SAMPLE = 2**16  # so many points are enough to find the boxes of more
+SAMPLE = 2**16  # points: enough to find the boxes of more
+BOXES = 2**13  # at least, if so many points differ
 
 
 def summary(cloud: Cloud, size: int) -> Cloud:
-    """Return about `size` points that stand for a cloud: the means of boxes.
-
-    Returns the cloud itself if it has few points or cannot be divided into so many.
-    """
-    boxes, error, parent_error = cloud.boxes
-    spare = size - np.count_nonzero(np.isinf(parent_error))
-    if len(cloud) < 2 * size or np.count_nonzero(error) < spare:
+    """Return about `size` points that represent a cloud, or itself if it has few."""
+    if len(cloud) < 2 * size:
         return cloud
-    # Halve the boxes of the largest errors.
-    threshold = np.partition(error, -spare - 1)[-spare - 1]
+    boxes, error, parent_error = cloud.boxes
+    # Each halving adds a box to those that were there first, which have no parent.
+    halvings = size - np.count_nonzero(np.isinf(parent_error))
+    if np.count_nonzero(error) < halvings:
+        return cloud
+    threshold = np.partition(error, -halvings - 1)[-halvings - 1]
     chosen = (error <= threshold) & (threshold < parent_error)
     return Cloud(boxes.x[:, chosen], boxes.weights[chosen])
 
 
 def sample(cloud: Cloud, size: int) -> Cloud:
-    """Take at most `size` points: all heavy ones, and some to represent the others."""
+    """Take at most `size` points: all heavy ones, and some to represent the rest."""
     if len(cloud) <= size:
         return cloud
-    # How many are taken if the heavy ones are those of at least this weight.
-    share = np.sort(cloud.weights)
-    counts = np.cumsum(share) / share + np.arange(len(cloud))[::-1]
-    share = np.append(share, cloud.weights.sum() / size)[np.sum(counts > size)]
+    # The number taken if the points of at least this weight are the heavy ones.
+    ascending = np.sort(cloud.weights)
+    taken = np.cumsum(ascending) / ascending + np.arange(len(cloud))[::-1]
+    shares = np.append(ascending, cloud.weights.sum() / size)
+    share = shares[np.count_nonzero(taken > size)]  # of the weight, for each point
     ends = np.cumsum(np.minimum(cloud.weights, share))
-    taken = ends.searchsorted(np.arange(share / 2, ends[-1], share))
-    return Cloud(cloud.x[:, taken], np.maximum(cloud.weights[taken], share))
+    which = ends.searchsorted(np.arange(share / 2, ends[-1], share))
+    return Cloud(cloud.x[:, which], np.maximum(cloud.weights[which], share))
 
 
 def halved_boxes(cloud: Cloud) -> tuple[Cloud, np.ndarray, np.ndarray]:
-    """Divide a cloud into boxes, and halve those of large error until they are many.
+    """Divide a cloud into boxes, and halve those of large error, up to a number.
 
     The error of a box is the weighted sum of squared distances of its points to their
     mean, at which it is halved, along the axis with most of the error (T. Su and J. G.
     Dy, "In search of deterministic methods for initializing K-means and Gaussian
-    mixture clustering", 2007). So the boxes become small where most of the weight is,
-    even if it is in a few shades of near-black.
+    mixture clustering", 2007). So the boxes become small where most of the weight is.
 
     Returns the means and weights of all m boxes as a cloud; their errors, (m,), 0 for
     those not halved; and the errors of the boxes that they are halves of, (m,).
     """
     d, n = cloud.x.shape
-    enough = max(n // 8, 2**13)
+    most = max(n // 8, BOXES)
     box = grid_cells(cloud)
     count = box.max() + 1
     weights, sums = totals(np.vstack([cloud.x, cloud.x**2]), cloud.weights, box, count)
@@ -645,14 +645,13 @@ def halved_boxes(cloud: Cloud) -> tuple[Cloud, np.ndarray, np.ndarray]:
     while True:
         means = sums[:d] / weights
         errors = sums[d:] - sums[:d] * means  # along each coordinate
+        # Less may be nothing but rounding; halving that would leave an empty box.
+        errors[errors < 1e-10 * sums[d:]] = 0
         error = errors.sum(axis=0)
         is_whole = lower_half == 0
-        # Errors below 1e-12 of the squares may be nothing but rounding.
-        least = np.maximum(0.5 * error[is_whole].mean(), 1e-12 * sums[d:].sum(axis=0))
-        halved = np.flatnonzero(is_whole & (error > least))
-        if np.count_nonzero(is_whole) >= enough or not len(halved):
+        halved = np.flatnonzero(is_whole & (error > 0.5 * error[is_whole].mean()))
+        if np.count_nonzero(is_whole) >= most or not len(halved):
             return Cloud(means, weights), np.where(is_whole, 0, error), parent_error
-
         count, added = len(weights), len(halved)
         lower_half[halved] = count + np.arange(added)
         moved = np.flatnonzero(lower_half.take(box))
@@ -661,7 +660,6 @@ def halved_boxes(cloud: Cloud) -> tuple[Cloud, np.ndarray, np.ndarray]:
         cut = means[axis, np.arange(count)]
         is_upper = cloud.x.ravel().take(n * axis.take(old) + moved) > cut.take(old)
         box[moved] = lower_half.take(old) + added * is_upper
-
         x, half = cloud.x.take(moved, axis=1), box.take(moved) - count
         new_weights, new_sums = totals(
             np.vstack([x, x**2]), cloud.weights.take(moved), half, 2 * added
@@ -705,7 +703,7 @@ def real_array(name: str, values: ArrayLike, ndim: int | None = None) -> np.ndar
         raise ValueError(f"{name} must be real numbers, not {kind}") from None
     if ndim is not None and values.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, not {values.ndim}")
-    # The square of anything more has no room in a double. A NaN is not in between.
+    # The square of anything larger would overflow. NaN fails this test, too.
     if values.size and not -1e150 <= values.min() <= values.max() <= 1e150:
         raise ValueError(f"{name} must be finite, and at most 1e150 in size")
     return values
