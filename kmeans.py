@@ -500,7 +500,7 @@ def exchange(
     best, _ = lloyd(cloud, centroids, tol, max_iter=3)
     errors = best.squared_errors()
     inertia = (cloud.weights * errors).sum()
-    excess = min(k, max(3, k / 5))
+    excess = min(k, max(4, k / 5))
     while excess > 1 / 2:  # single ones are tried more than once
         added = k_means_plus_plus(cloud, math.ceil(excess), rng, errors)
         # With fewer than two iterations, the new centroids have not settled.

@@ -316,12 +316,12 @@ def test_the_readme_and_the_program_name_the_same_numbers(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["main.py"])
     defaults = main.parse_arguments()
     for words in (
-        f"| `--path IMAGE` | `{defaults.path.as_posix()}` |",
-        f"| `--seed N` | {defaults.seed} |",
-        f"| `--output DIR` | `{defaults.output}` |",
-        f"| `--ks K [K ...]` | {' '.join(map(str, defaults.ks))} |",
+        f"`--path IMAGE` | `{defaults.path.as_posix()}` |",
+        f"`--seed N` | {defaults.seed} |",
+        f"`--output DIR` | `{defaults.output}` |",
+        f"`--ks K [K ...]` | {' '.join(map(str, defaults.ks))} |",
         f"1 to {main.MAX_K}, one frame each",
-        f"| `--max-size N` | {defaults.max_size} |",
+        f"`--max-size N` | {defaults.max_size} |",
         f"1 to {main.MAX_SIZE};",
         f"all frames, {main.FRAME_MILLISECONDS / 1000} s each",
         f"`k_{main.MAX_K}.jpg`",
