@@ -14,7 +14,9 @@ you can stop there. The rest takes the same five steps in a fraction of the time
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cached_property
+from itertools import chain
 from numbers import Integral, Real
 
 import numpy as np
@@ -342,7 +344,7 @@ def refilled(clusters: Clusters) -> Clusters:
 
 
 def totals(
-    x: np.ndarray, weights: np.ndarray, labels: np.ndarray, k: int
+    x: Iterable[np.ndarray], weights: np.ndarray, labels: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sum the weights, (k,), and the weighted (d, n) points, (d, k), by label."""
     sums = np.array([np.bincount(labels, weights * row, k) for row in x])
@@ -562,10 +564,9 @@ def second_nearest(clusters: Clusters) -> np.ndarray:
 def best_on_a_line(cloud: Cloud, k: int) -> np.ndarray | None:
     """Find the k centroids of least inertia, (k, d), of few points on a line, as greys.
 
-    If all coordinates of a point are equal, clusters are intervals. The best k of the
-    first j points are the best k - 1 of the first i and one from i to j, for the best i
-    (H. Wang and M. Song, "Ckmeans.1d.dp: Optimal k-means Clustering in One Dimension by
-    Dynamic Programming", 2011).
+    There, clusters are intervals. The best k of the first j points are the best k - 1
+    of the first i and one from i to j, for the best i (H. Wang and M. Song,
+    "Ckmeans.1d.dp: Optimal k-means Clustering in One Dimension", 2011).
     """
     if len(cloud) > 512 or (cloud.x != cloud.x[0]).any():
         return None
@@ -601,7 +602,7 @@ def summary(cloud: Cloud, size: int) -> Cloud:
     if len(cloud) < 2 * size:
         return cloud
     boxes, error, parent_error = cloud.boxes
-    # Each halving adds a box to those that were there first, which have no parent.
+    # Each halving adds one to the first boxes, which have no parent.
     halvings = size - np.count_nonzero(np.isinf(parent_error))
     if np.count_nonzero(error) < halvings:
         return cloud
@@ -639,7 +640,8 @@ def halved_boxes(cloud: Cloud) -> tuple[Cloud, np.ndarray, np.ndarray]:
     most = max(n // 8, BOXES)
     box = grid_cells(cloud)
     count = box.max() + 1
-    weights, sums = totals(np.vstack([cloud.x, cloud.x**2]), cloud.weights, box, count)
+    rows = chain(cloud.x, map(np.square, cloud.x))
+    weights, sums = totals(rows, cloud.weights, box, count)
     lower_half = np.zeros(count, np.intp)  # the number of that box, or 0
     parent_error = np.full(count, np.inf)
     while True:
@@ -660,10 +662,9 @@ def halved_boxes(cloud: Cloud) -> tuple[Cloud, np.ndarray, np.ndarray]:
         cut = means[axis, np.arange(count)]
         is_upper = cloud.x.ravel().take(n * axis.take(old) + moved) > cut.take(old)
         box[moved] = lower_half.take(old) + added * is_upper
-        x, half = cloud.x.take(moved, axis=1), box.take(moved) - count
-        new_weights, new_sums = totals(
-            np.vstack([x, x**2]), cloud.weights.take(moved), half, 2 * added
-        )
+        x, moved_weights = cloud.x.take(moved, axis=1), cloud.weights.take(moved)
+        rows, half = chain(x, map(np.square, x)), box.take(moved) - count
+        new_weights, new_sums = totals(rows, moved_weights, half, 2 * added)
         weights = np.append(weights, new_weights)
         sums = np.append(sums, new_sums, axis=1)
         lower_half = np.append(lower_half, np.zeros(2 * added, np.intp))
@@ -671,12 +672,11 @@ def halved_boxes(cloud: Cloud) -> tuple[Cloud, np.ndarray, np.ndarray]:
 
 
 def grid_cells(cloud: Cloud) -> np.ndarray:
-    """Return the number of each point's cell, (n,), in a coarse grid."""
-    cells = int(2 ** (9 / len(cloud.x)))  # along each axis, and at most 512 in all
+    """Return the number of each point's cell, (n,), in a grid of at most 512."""
+    cells = int(2 ** (9 / len(cloud.x)))  # along each axis
     cell = np.zeros(len(cloud), np.intp)
-    for row in cloud.x:
+    for row in cloud.x:  # slightly less than all cells, to put the largest in the last
         low, span = row.min(), max(np.ptp(row), 1e-9)
-        # Slightly less than all cells, so that the largest point is in the last one.
         cell = cell * cells + ((row - low) * ((cells - 1e-6) / span)).astype(np.intp)
     has_points = np.bincount(cell) > 0
     return (np.cumsum(has_points) - 1).take(cell)

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     # Matrix products as small as ours gain nothing from more threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     ctrl_c_raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ctrl_c_raises:  # while the libraries load, they would print that exception
+    if ctrl_c_raises:  # which would print a traceback while the libraries load
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 try:
     import argparse
@@ -64,7 +64,7 @@ def main() -> int:
         except UnusableError as error:
             reason = str(error)
         except MemoryError:
-            reason = "the frames need more memory than there is; lower --max-size"
+            reason = "the frames need more memory than is available; lower --max-size"
         except KeyboardInterrupt:
             return 130
         print(printable(f"error: {reason}", sys.stderr), file=sys.stderr)
@@ -126,7 +126,7 @@ def run(
         gif = encode(next(made), "GIF", append_images=made, **GIF_OPTIONS)
         write_whole(gif_path, gif)
     except (UnusableError, MemoryError):
-        remove_files(written, kept=path)  # some frames could be taken for all
+        remove_files(written, kept=path)  # a part could be taken for the whole
         raise
     names = {f"k_{k}.{end}" for k in range(1, MAX_K + 1) for end in ("jpg", "png")}
     earlier = names - {path.name for path in written}
@@ -140,11 +140,11 @@ def run(
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Parse the command line; a wrong one ends the program with status 2."""
+    """Parse the command line; an invalid one ends the program with status 2."""
     parser = argparse.ArgumentParser(
         description="Segment an image by colour with k-means and show how it comes "
         "back as k grows. A run writes DIR/output.gif and, for each K, "
-        "DIR/segmented-images/k_K.jpg; it removes frames of earlier runs from there.",
+        "DIR/segmented-images/k_K.jpg; it removes earlier frames there.",
         epilog="example: python main.py --path photo.jpg --ks 2 4 8 --output results",
         allow_abbrev=False,
     )
@@ -157,12 +157,12 @@ def parse_arguments() -> argparse.Namespace:
 
     sample = Path("images", "input-image.jpg")
     add("--path", "IMAGE", sample, "the image to segment", type=file_path)
-    text = f"numbers of clusters, 1 to {MAX_K}, one frame each"
+    text = f"numbers of colours, 1 to {MAX_K}, one frame each"
     add("--ks", "K", DEFAULT_KS, text, type=whole_number(1, MAX_K, usage), nargs="+")
     text = f"longest side of the frames in pixels, 1 to {MAX_SIZE}; nothing is enlarged"
     add("--max-size", "N", DEFAULT_SIZE, text, type=whole_number(1, MAX_SIZE))
     add("--seed", "N", 0, "seed of the random start", type=whole_number(0))
-    text = "folder for the results, made if needed"
+    text = "folder for the results, created if needed"
     add("--output", "DIR", Path("images"), text, type=folder_path)
     flag = parser.add_argument
     flag("--no-label", action="store_true", help="leave k=... off the frames")
@@ -197,24 +197,25 @@ def folder_path(text: str) -> Path:
 
 def whole_number(least: int, most: float = math.inf, hint: str = "") -> Callable:
     """Return a parser of whole numbers; its error lines end with the hint."""
-    wanted = f"from {least} to {most}" if most < math.inf else f"{least} or more"
+    limit = f"to {most}" if most < math.inf else "up"
 
     def parse(text: str) -> int:
-        with suppress(ValueError):  # as of a number with 5,000 digits
+        with suppress(ValueError):  # such as from 5,000 digits
             if text.isdecimal() and least <= int(text) <= most:
                 return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number {wanted}{hint}")
+        wanted = f"a whole number from {least} {limit}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}{hint}")
 
     return parse
 
 
 # Reading. Pillow decodes; this section chooses files, limits costs, converts colours.
 
-# No others: some of Pillow's forty other formats start programs or never end.
+# Only these: some of Pillow's forty other formats start programs or never end.
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF"]
 if find_spec("PIL.AvifImagePlugin"):  # from Pillow 11.3 on
     FORMATS.append("AVIF")
-# These limit reading only; the rest of a run costs what the frames' pixels cost.
+# These limit reading only; the cost of the rest grows with the frames' pixels.
 MAX_SECONDS = 8  # of computing
 MAX_MEMORY = 930_000_000  # bytes; with the program's own 100 million, a GiB
 MAX_PIXELS = 220_000_000  # 880 MB at 4 bytes each
@@ -231,10 +232,10 @@ def read_image(path: Path, max_size: int = DEFAULT_SIZE) -> tuple[np.ndarray, Si
 
     Returns (height, width, 3) uint8 pixels, upright, sRGB and blended over white, with
     no more detail than `max_size` needs, and the original's (width, height). Raises
-    UnusableError if the file cannot be read, is no image, or exceeds a limit.
+    UnusableError if the file cannot be read, is not an image, or exceeds a limit.
     """
     with errors_naming(path):
-        if path.exists() and not path.is_file():  # reading others may never end
+        if path.exists() and not path.is_file():  # a pipe or device may never end
             raise UnusableError("is a folder, a pipe or a device, not an image file")
         file = path.open("rb")
     with errors_naming(path, decoding=True), file, ExitStack() as cleanup:
@@ -262,12 +263,12 @@ def limit_time(cleanup: ExitStack) -> None:
     """Raise UnusableError after MAX_SECONDS of computing; waiting does not count."""
 
     def give_up(number: int, frame: object) -> None:
-        raise UnusableError(f"takes over {MAX_SECONDS} s to decode; save it anew")
+        raise UnusableError(f"takes over {MAX_SECONDS} s to decode; save it again")
 
     # Windows, WSL 1 and Cygwin have no such timer, and threads receive no signals.
     with suppress(AttributeError, OSError, ValueError):
         handler = signal.getsignal(signal.SIGPROF)
-        if handler is not None:  # one that was set from C could not be put back
+        if handler is not None:  # a handler set from C cannot be restored
             timer = signal.setitimer(signal.ITIMER_PROF, 0)
             cleanup.callback(signal.setitimer, signal.ITIMER_PROF, *timer)
             signal.signal(signal.SIGPROF, give_up)
@@ -300,7 +301,7 @@ def set_switches(cleanup: ExitStack) -> None:
 
     lossless = {0xFFC3: ("SOF3", "lossless", open_lossless)}
     for module, name, value in (
-        (Image, "MAX_IMAGE_PIXELS", MAX_PIXELS // 2),  # it refuses the double
+        (Image, "MAX_IMAGE_PIXELS", MAX_PIXELS // 2),  # Pillow refuses twice this
         (ImageFile, "LOAD_TRUNCATED_IMAGES", False),
         (ImageFile, "MAXBLOCK", 4096),  # the time limit acts between two blocks
         (JpegImagePlugin, "MARKER", JpegImagePlugin.MARKER | lossless),
@@ -341,7 +342,7 @@ def decode(file: BufferedReader, max_size: int) -> tuple[Picture, Size, object]:
 def refuse_large_webp(picture: Picture, file: BufferedReader) -> None:
     """Raise UnusableError if memory might end in a WebP or AVIF: old Pillows crash."""
     if picture.format in ("WEBP", "AVIF"):
-        # Decoding takes 16 bytes for each pixel, and the file twice.
+        # Decoding takes 16 bytes for each pixel, plus twice the size of the file.
         memory = 16 * math.prod(picture.size) + 2 * os.fstat(file.fileno()).st_size
         if memory > 16 * MAX_WEBP_PIXELS:
             raise UnusableError("takes too much memory; save it smaller, or as JPEG")
@@ -357,7 +358,7 @@ def refuse_what_pillow_shows_wrong(picture: Picture) -> None:
         right = (
             tag(Base.NewSubfileType, 0) in (0, 2)  # not a thumbnail of what follows
             and tag(Base.SubfileType, 1) != 2
-            and compression != "tiff_jpeg"  # of before 1995: grey where it is cut
+            and compression != "tiff_jpeg"  # from before 1995: grey where it is cut
             and bits in ({1}, {2}, {4}, {8}, {16})
             and set(tag(Base.SampleFormat, (1,))) == {1}  # no signs, no floats
             and tag(Base.InkSet, 1) == 1  # cyan, magenta, yellow, black
@@ -443,7 +444,7 @@ def to_srgb(picture: Picture, profile: bytes | None) -> Picture:
             return ImageCms.profileToProfile(picture, source, srgb, outputMode="RGB")
         except (UnusableError, MemoryError):
             raise
-        except Exception:  # also that of a Pillow without the library for profiles
+        except Exception:  # also from a Pillow built without LittleCMS
             pass
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
@@ -453,7 +454,7 @@ def read_orientation(info: dict) -> object:
     carrier = Image.new("L", (1, 1))
     exif = ("exif", "Raw profile type exif")  # and no XMP, which may contradict it
     carrier.info = {name: info[name] for name in exif if name in info}
-    with suppress(Exception):  # as of damaged data
+    with suppress(Exception):  # damaged data
         return carrier.getexif().get(Base.Orientation)
     return None
 
@@ -484,7 +485,7 @@ def resize_image(
     size = max(1, round(width * ratio)), max(1, round(height * ratio))
     try:
         return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    except cv2.error as error:  # as OpenCV calls a lack of memory
+    except cv2.error as error:  # OpenCV's name for a lack of memory
         raise MemoryError from error
 
 
@@ -494,9 +495,8 @@ def resize_image(
 def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the colours of an image, so that equal pixels are clustered only once.
 
-    Weighted by their counts, they pose the same k-means problem as the pixels, several
-    times smaller (M. E. Celebi, "Improving the Performance of K-Means for Color
-    Quantization", 2011).
+    With their counts as weights, the result is the same (M. E. Celebi, "Improving the
+    Performance of K-Means for Color Quantization", 2011).
 
     The image is (height, width, 3) uint8. Returns the colours, (n, 3) uint8, how many
     pixels have each, (n,), and for each pixel, row by row, the index of its colour.
@@ -505,7 +505,7 @@ def distinct_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     for channel in (1, 2):
         packed <<= 8
         packed |= image[..., channel]
-    if packed.size < 2**20:  # so few are sorted as fast, in less memory
+    if packed.size < 2**20:  # so few are sorted just as fast, in less memory
         unique = np.unique(packed, return_inverse=True, return_counts=True)
     else:
         unique = unique_by_table(packed)
@@ -518,8 +518,8 @@ def unique_by_table(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     """Return what np.unique does with inverse and counts, for numbers below 2**24.
 
     A table of all numbers marks those that occur, and then holds their ranks. The
-    inverse overwrites the numbers, (height, width) uint32. This is done row by row,
-    because NumPy copies indices to 8 bytes each.
+    inverse overwrites `numbers`, (height, width) uint32, row by row: NumPy copies
+    indices to 8 bytes.
     """
     table = np.zeros(2**24, np.uint32)
     for row in numbers:
@@ -584,7 +584,7 @@ def make_label(text: str, font_size: int, margin: int) -> Label:
     edge is not Pillow's stroke, because that differs from version to version.
     """
     # A twelfth of the font up to 4 pixels, then an eighteenth: a thin edge is hard to
-    # see on small frames, and a thick one fills the holes of a large 8 but for a speck.
+    # see on small frames, and a thick one almost fills the holes of a large 8.
     thickness = max(min(font_size // 12, 4), font_size // 18)
     font = ImageFont.load_default(font_size)
     left, top, right, bottom = font.getbbox(text)
@@ -683,7 +683,7 @@ def say(line: str) -> None:
     try:
         print(printable(line, sys.stdout), flush=True)
     except OSError as error:
-        # Otherwise Python would try again at its end, and print a warning.
+        # Otherwise Python would try again at exit, and print a warning.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows knows no EPIPE
             sys.exit(141)
