@@ -682,9 +682,8 @@ def test_exif_data_cost_no_more_than_they_are_worth(read):
 @needs_memory_limit
 def test_what_takes_too_much_memory_is_refused(read, monkeypatch):
     monkeypatch.setattr(main, "MAX_MEMORY", 50_000_000)
-    content = encoded("PNG", Image.new("RGB", (5000, 5000)), compress_level=1)
     with pytest.raises(main.UnusableError, match="needs more memory"):
-        read(content)
+        read(png_that_claims(14_000))
 
 
 @needs_memory_limit
