@@ -23,16 +23,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 SAMPLE = PROJECT / "images" / "input-image.jpg"
 PROGRAM = [sys.executable, PROJECT / "main.py"]
 PEAK_UNIT = 2**20 if sys.platform == "darwin" else 2**10  # of `ru_maxrss`, in MiB
-# Runs a command and prints its seconds and peak MiB. This is a small process of its own
-# because the peak of a child is never less than that of the process that started it.
-METER = f"""if True:
-    import os, subprocess, sys, time
-    began = time.perf_counter()
-    process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    print(time.perf_counter() - began, usage.ru_maxrss / {PEAK_UNIT})
-    sys.exit(os.waitstatus_to_exitcode(status))
-"""
 SECONDS = 60  # a process may take; most need less than one
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
@@ -50,19 +40,6 @@ class Outcome:
     status: int
     out: str
     err: str
-
-
-def gif_frames(path: Path) -> list[np.ndarray]:
-    """Return the RGB pixels of an endless animation, one frame for each 750 ms."""
-    with Image.open(path) as gif:
-        frames = []
-        for i in range(gif.n_frames):
-            gif.seek(i)
-            assert gif.n_frames == 1 or gif.info["loop"] == 0
-            shown, rest = divmod(gif.info["duration"], main.FRAME_MILLISECONDS)
-            assert shown and not rest
-            frames += [np.asarray(gif.convert("RGB"))] * shown
-    return frames
 
 
 class Pictures:
@@ -88,9 +65,17 @@ class Pictures:
         with Image.open(self.frame_path(k, form)) as image:
             return np.asarray(image.convert("RGB"))
 
-    def gif(self) -> list[np.ndarray]:
-        """RGB pixels of every frame of the animation."""
-        return gif_frames(self.folder / "output.gif")
+    def gif(self, name: str = "output.gif") -> list[np.ndarray]:
+        """RGB pixels of an endless animation, one frame for each 750 ms."""
+        with Image.open(self.folder / name) as gif:
+            frames = []
+            for i in range(gif.n_frames):
+                gif.seek(i)
+                assert gif.n_frames == 1 or gif.info["loop"] == 0
+                shown, rest = divmod(gif.info["duration"], main.FRAME_MILLISECONDS)
+                assert shown and not rest
+                frames += [np.asarray(gif.convert("RGB"))] * shown
+        return frames
 
 
 @pytest.fixture
@@ -100,7 +85,7 @@ def pictures(tmp_path: Path) -> Pictures:
 
 
 @pytest.fixture
-def make(
+def call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> Callable[..., Outcome]:
     """Run the program inside this process, in an empty folder.
@@ -122,19 +107,28 @@ def make(
 
 
 @pytest.fixture
-def paint(
-    make: Callable[..., Outcome], pictures: Pictures, tmp_path: Path
-) -> Callable[..., tuple[list[np.ndarray], list[str]]]:
-    """Run the program on these pixels; return the GIF's frames and the lines."""
+def make(call: Callable[..., Outcome]) -> Callable[..., list[str]]:
+    """Make the pictures of an image, and return the lines that the program prints."""
 
-    def call(
-        pixels: np.ndarray, *arguments: object
-    ) -> tuple[list[np.ndarray], list[str]]:
-        done = make("--path", save(tmp_path / "in.png", pixels), *arguments)
+    def make(*arguments: object, image: object = SAMPLE) -> list[str]:
+        done = call("--path", image, *arguments)
         assert (done.status, done.err) == (0, "")
-        return pictures.gif(), done.out.splitlines()
+        return done.out.splitlines()
 
-    return call
+    return make
+
+
+@pytest.fixture
+def paint(
+    make: Callable[..., list[str]], pictures: Pictures, tmp_path: Path
+) -> Callable[..., tuple[list[np.ndarray], list[str]]]:
+    """Make the pictures of these pixels; return the GIF's frames and the lines."""
+
+    def paint(pixels: np.ndarray, *arguments: object) -> tuple:
+        lines = make(*arguments, image=save(tmp_path / "in.png", pixels))
+        return pictures.gif(), lines
+
+    return paint
 
 
 @pytest.fixture
@@ -189,12 +183,6 @@ def small_photo(width: int = 120, height: int = 90) -> np.ndarray:
     """Return the sample, made small, as RGB pixels."""
     with Image.open(SAMPLE) as image:
         return np.asarray(image.resize((width, height), Image.Resampling.BOX))
-
-
-def resized_sample() -> np.ndarray:
-    """Return the RGB pixels of the sample that the program segments by default."""
-    with Image.open(SAMPLE) as image:
-        return main.resize_image(np.asarray(image))
 
 
 def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
