@@ -4,7 +4,7 @@
 other libraries, in processor time with one thread each, then measures whole runs, full
 size, and how the time grows. ``--optima FITS`` measures instead how far the inertia is
 above the best of so many fits; with ``--max-size 10000`` at full size. The pictures are
-the sample, scikit-learn's photos, drawn ones for whole runs and optima, and IMAGE.
+the sample, scikit-learn's flower, drawn ones for whole runs and optima, and IMAGE.
 """
 
 import argparse
@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 import PIL
 import sklearn
-from PIL import Image, ImageOps
+from PIL import Image
 from sklearn.cluster import KMeans as ScikitKMeans
+from sklearn.metrics import pairwise_distances_argmin_min
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -31,7 +32,7 @@ import main
 from conftest import PEAK_UNIT, PROJECT, SAMPLE
 from kmeans import KMeans, Points
 
-KS = [1, 2, 3, 4, 5, 6, 8, 10, 14, 16, 20, 25, 40, 50]
+KS = main.DEFAULT_KS
 PROGRAM = [sys.executable, str(PROJECT / "main.py"), "--path"]
 # Runs a command and prints its seconds and peak MiB. This is a small process of its own
 # because the peak of a child is never less than that of the process that started it.
@@ -48,12 +49,8 @@ Picture = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, colours, their co
 
 def load(path: Path, max_size: int) -> Picture:
     """Read a picture as the program does; the pixels are (height, width, 3)."""
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    pixels = main.resize_image(np.asarray(upright), max_size)
-    packed = pixels.reshape(-1, 3).astype(np.int32) @ np.array([2**16, 2**8, 1])
-    packed, counts = np.unique(packed, return_counts=True)
-    return pixels, np.stack([packed >> 16, packed >> 8 & 255, packed & 255], 1), counts
+    pixels = main.resize_image(main.read_image(path, main.MAX_SIZE)[0], max_size)
+    return pixels, *main.distinct_colours(pixels)[:2]
 
 
 def ours(picture: Picture, seed: int) -> list[np.ndarray]:
@@ -104,17 +101,8 @@ COMPETITORS: dict[str, Callable[[Picture, int], list[np.ndarray]]] = {
 def inertia(picture: Picture, centroids: np.ndarray) -> float:
     """Sum the squared distances of all pixels to the nearest centroid."""
     _, colours, counts = picture
-    nearest = np.full(len(colours), np.inf)
-    for centroid in np.asarray(centroids, float):
-        np.minimum(nearest, np.square(colours - centroid).sum(axis=1), out=nearest)
-    return float(counts @ nearest)
-
-
-def default_photos() -> list[Path]:
-    """Return the sample and scikit-learn's photos; its china.jpg is the sample."""
-    bundled = Path(sklearn.__file__).parent / "datasets" / "images"
-    photos = [SAMPLE, *bundled.glob("*.jpg")]
-    return list({photo.read_bytes(): photo for photo in reversed(photos)}.values())
+    _, distances = pairwise_distances_argmin_min(colours.astype(float), centroids)
+    return float(counts @ distances**2)
 
 
 def save_patterns(folder: Path) -> list[Path]:
@@ -155,8 +143,9 @@ def compare_fits(photos: list[Path], repeats: int) -> None:
         "inertia above the best of 20, %",
     )
     pictures = [load(photo, 500) for photo in photos]
+    seeds = range(20)
     best = [
-        np.min([[inertia(p, c) for c in ours(p, seed)] for seed in range(20)], axis=0)
+        np.min([[inertia(p, c) for c in ours(p, s)] for s in seeds], axis=0)
         for p in pictures
     ]
     first = None
@@ -171,7 +160,7 @@ def compare_fits(photos: list[Path], repeats: int) -> None:
                 excess.append([inertia(picture, c) for c in found] / lowest - 1)
             seconds.append(statistics.median(times))
         first = first or seconds
-        ratio = np.exp(np.log(np.divide(seconds, first)).mean())
+        ratio = statistics.geometric_mean(np.divide(seconds, first))
         print_row(name, *seconds, ratio, 100 * np.mean(excess))
 
 
@@ -188,23 +177,21 @@ def compare_optima(photos: list[Path], fits: int, max_size: int) -> None:
     everything = []
     for photo in photos:
         _, colours, counts = load(photo, max_size)
-        points, excess = Points(colours, counts), []
+        points, first = Points(colours, counts), len(everything)
         for k in (k for k in [*KS, 100, 200] if k < len(colours)):
             found = [KMeans(k, seed=s).fit(points).inertia for s in range(fits)]
             peers = [ScikitKMeans(k, random_state=s) for s in range(3)]
             theirs = [peer.fit(colours, None, counts).inertia_ for peer in peers]
-            excess.append(np.array([found[:3], theirs]) / min(found + theirs) - 1)
-        everything += excess
-        print_excess(photo.name, excess)
-    print_excess("all", everything)
-
-
-def print_excess(name: str, excess: list[np.ndarray]) -> None:
-    """Print mean, 95th percentile and maximum for each of two rivals."""
-    if excess:
-        both = 100 * np.hstack(excess)
-        measures = both.mean(axis=1), np.percentile(both, 95, axis=1), both.max(axis=1)
-        print_row(name, *np.transpose(measures).ravel().tolist())
+            excess = np.array([found[:3], theirs]) / min(found + theirs) - 1
+            everything.append(100 * excess)
+        for name, part in (
+            (photo.name, everything[first:]),
+            ("all so far", everything),
+        ):
+            if part:
+                both = np.hstack(part)
+                middle, high = both.mean(axis=1), np.percentile(both, 95, axis=1)
+                print_row(name, *np.ravel([middle, high, both.max(axis=1)], "F"))
 
 
 def measure_runs(photos: list[Path], repeats: int) -> None:
@@ -255,8 +242,7 @@ def measure_growth() -> None:
             models = [KMeans(k, seed=seed).fit(points[:n]) for seed in range(3)]
             seconds.append((time.process_time() - began) / 3)
             print_row(n, k, seconds[-1], statistics.mean(m.n_iter for m in models))
-        work = [n * k for n, k in sizes]
-        exponent = np.polyfit(np.log(work), np.log(seconds), 1)[0]
+        exponent, _ = np.polyfit(np.log(np.prod(sizes, axis=1)), np.log(seconds), 1)
         print(f"\nThe time grows as what grows here to the power of {exponent:.2f}.")
 
 
@@ -280,7 +266,8 @@ if __name__ == "__main__":
     parser.add_argument("--optima", type=int, metavar="FITS")
     parser.add_argument("--max-size", type=int, default=500, help="for --optima")
     options = parser.parse_args()
-    photos = [*default_photos(), *(image.resolve() for image in options.images)]
+    flower = Path(sklearn.__file__).parent / "datasets" / "images" / "flower.jpg"
+    photos = [SAMPLE, flower, *(image.resolve() for image in options.images)]
     packages = [np, cv2, PIL, sklearn]
     versions = [f"{package.__name__} {package.__version__}" for package in packages]
     print(f"{platform.machine()}, Python {platform.python_version()}", *versions)

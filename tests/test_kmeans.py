@@ -435,25 +435,23 @@ def test_greys_get_the_best_of_all_divisions(n, k):
 # What is inside
 
 
-def test_a_centroid_without_points_is_put_where_one_is_needed():
-    start = np.vstack([NORMAL[:5], np.full((2, 3), 1e3)])
-    clusters = kmeans.refilled(kmeans.Clusters(prepared(NORMAL), start))
-    assert clusters.centroids.shape == start.shape and clusters.weights.all()
-    assert len(np.unique(clusters.labels)) == len(start)
-
-
-def test_a_cluster_that_loses_all_its_points_on_the_way_is_refilled():
-    data = np.array([[1, 8], [2, 8], [2, 0], [3, 0], [6, 2], [5, 6], [8, 2]])
-    start = np.array([[7.0, 7], [1, 2], [4, 1]])  # each has points to begin with
-    clusters, n_iter = kmeans.lloyd(prepared(data), start, 1e-9, 100)
-    assert clusters.weights.all() and n_iter < 100
-
-
-def test_a_centroid_that_nothing_needs_is_left_out():
-    two = prepared(np.repeat([[0.0, 0.0], [1.0, 1.0]], 5, axis=0))
-    start = np.array([[0.0, 0.0], [0.7, 1.0], [5.0, 5.0], [6.0, 6.0]])
-    clusters, _ = kmeans.lloyd(two, start, tol=1e-9, max_iter=50)
-    assert sorted(clusters.centroids.tolist()) == [[0, 0], [1, 1]]
+@pytest.mark.parametrize(
+    "points, start, k",
+    [
+        (NORMAL, np.vstack([NORMAL[:5], np.full((2, 3), 1e3)]), 7),
+        (
+            np.array([[1, 8], [2, 8], [2, 0], [3, 0], [6, 2], [5, 6], [8, 2]]),
+            np.array([[7.0, 7], [1, 2], [4, 1]]),
+            3,
+        ),
+        (np.array([[0, 0], [0, 0], [1, 1]]), np.array([[0, 0], [0.7, 1], [5, 5]]), 2),
+    ],
+    ids=["at the start", "on the way", "that nothing needs"],
+)
+def test_a_centroid_without_points_is_put_where_one_is_needed(points, start, k):
+    clusters, n_iter = kmeans.lloyd(prepared(points), start, 1e-9, 500)
+    assert clusters.centroids.shape == (k, points.shape[1]) and n_iter < 500
+    assert clusters.weights.all() and len(np.unique(clusters.labels)) == k
 
 
 def test_many_small_moves_leave_every_label_the_nearest():
