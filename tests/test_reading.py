@@ -108,26 +108,24 @@ def deep_grey(value: int) -> bytes:
     return with_chunk(content, chunk(b"tRNS", struct.pack(">H", 256)))
 
 
-def tiff(
-    pixels: bytes, bits: Sequence[int] = (8, 8, 8), meaning: int = 2, **more: object
-) -> bytes:
+def tiff(pixel: Sequence[int], meaning: int = 2, **more: object) -> bytes:
     """Return a TIFF of one pixel, RGB by default; keywords are named in ExifTags."""
-    directory = TiffImagePlugin.ImageFileDirectory_v2()
     tags = {
         "ImageWidth": 1,
         "ImageLength": 1,
-        "BitsPerSample": tuple(bits),
+        "BitsPerSample": (8,) * len(pixel),
         "Compression": 1,
         "PhotometricInterpretation": meaning,
         "StripOffsets": 0,  # from the end of the directory
-        "SamplesPerPixel": len(bits),
-        "StripByteCounts": len(pixels),
+        "SamplesPerPixel": len(pixel),
+        "StripByteCounts": len(pixel),
     }
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
     for name, value in (tags | more).items():
         directory[Base[name]] = value
     buffer = io.BytesIO()
     directory.save(buffer)
-    return buffer.getvalue() + pixels
+    return buffer.getvalue() + bytes(pixel)
 
 
 def lossless_jpeg(side: int) -> bytes:
@@ -303,43 +301,27 @@ def test_what_a_lossless_crop_hides_stays_hidden(read, width):
 
 # What the colours mean
 
+DEEP_ALPHA = {
+    "SamplesPerPixel": 4,
+    "BitsPerSample": (16,) * 4,
+    "ExtraSamples": 2,
+}
 ONE_PIXEL = {
     "half a red": (encoded("PNG", Image.new("RGBA", (1, 1), (200, 0, 0, 128))), PINK),
     "a hidden red": (encoded("PNG", Image.new("RGBA", (1, 1), (200, 0, 0, 0))), WHITE),
-    "the hidden colour of a palette": (
-        encoded("PNG", Image.fromarray(NOISE[:1, :1]).quantize(2), transparency=0),
-        WHITE,
-    ),
-    "the hidden one of 16-bit greys": (deep_grey(256), WHITE),
-    "another of them": (deep_grey(30_000), (117, 117, 117)),
-    "a TIFF of colour": (tiff(bytes(RED)), RED),
-    "a TIFF of grey with 0 for white": (
-        tiff(b"\xc8", bits=[8], meaning=0),
-        (55, 55, 55),
-    ),
-    "a TIFF of grey in planes": (
-        tiff(b"\xc8", bits=[8], meaning=1, PlanarConfiguration=2),
-        (200, 200, 200),
-    ),
-    "a TIFF of luma and chroma": (
-        tiff(bytes([100, 128, 200]), meaning=6, YCbCrSubSampling=(1, 1)),
+    "a hidden number": (encoded("PNG", Image.new("P", (1, 1)), transparency=0), WHITE),
+    "a hidden deep grey": (deep_grey(256), WHITE),
+    "another deep grey": (deep_grey(30_000), (117, 117, 117)),
+    "TIFF: RGB": (tiff(RED), RED),
+    "TIFF: 0 for white": (tiff([200], meaning=0), (55, 55, 55)),
+    "TIFF: planes": (tiff([200], meaning=1, PlanarConfiguration=2), (200, 200, 200)),
+    "TIFF: ink": (tiff([55, 155, 255, 0], meaning=5), (200, 100, 0)),
+    "TIFF: alpha apart": (tiff([200, 0, 0, 128], ExtraSamples=2), PINK),
+    "TIFF: alpha mixed in": (tiff([100, 0, 0, 128], ExtraSamples=1), PINK),
+    "TIFF: deep alpha": (tiff([200] * 2 + [0] * 4 + [128] * 2, **DEEP_ALPHA), PINK),
+    "TIFF: chroma": (
+        tiff([100, 128, 200], meaning=6, YCbCrSubSampling=(1, 1)),
         (201, 49, 100),
-    ),
-    "a TIFF of ink": (
-        tiff(bytes([55, 155, 255, 0]), bits=[8] * 4, meaning=5),
-        (200, 100, 0),
-    ),
-    "a TIFF with alpha apart": (
-        tiff(bytes([200, 0, 0, 128]), bits=[8] * 4, ExtraSamples=2),
-        PINK,
-    ),
-    "a TIFF with alpha mixed in": (
-        tiff(bytes([100, 0, 0, 128]), bits=[8] * 4, ExtraSamples=1),
-        PINK,
-    ),
-    "a TIFF with deep alpha": (
-        tiff(bytes([200, 200, *[0] * 4, 128, 128]), bits=[16] * 4, ExtraSamples=2),
-        PINK,
     ),
 }
 
@@ -386,14 +368,12 @@ def test_a_profile_is_applied_in_mode(read, mode, colour, profile, wanted):
 
 
 @needs_profiles
-@pytest.mark.parametrize(
-    "colour, profile, wanted",
-    [([100], grey_profile, GREY), (RED[::-1], swapping_profile, GREEN)],
-)
-def test_a_profile_is_applied_to_16_bits(read, colour, profile, wanted):
-    _, png = cv2.imencode(".png", np.uint16([[colour]]) * 257)
-    packed = chunk(b"iCCP", b"name\0\0" + zlib.compress(profile()))
-    assert_colour(read(with_chunk(png.tobytes(), packed)), wanted)
+def test_a_profile_is_applied_to_16_bits(read):
+    for pixel, wanted in ((100, GREY), (RED[::-1], GREEN)):
+        profile = grey_profile() if wanted == GREY else swapping_profile()
+        png = cv2.imencode(".png", np.uint16([[pixel]]) * 257)[1].tobytes()
+        packed = chunk(b"iCCP", b"name\0\0" + zlib.compress(profile))
+        assert_colour(read(with_chunk(png, packed)), wanted)
 
 
 @needs_profiles
@@ -450,63 +430,48 @@ def test_missing_pixels_cost_the_picture(read, form):
 
 # What it refuses
 
-LARGE_FRAME = struct.pack("<4H", 0, 0, 65535, 65535)
-SIZE_IN_WEBP = struct.pack("<I", 7499 | 7499 << 14)
 JPEG = encoded("JPEG", small_photo())
+SMALL_GIF = encoded("GIF", Image.new("L", (9, 9)), disposal=2)
+SMALL_WEBP = encoded("WEBP", NOISE[:1, :1], lossless=True)
+LARGE_SIZE_IN_WEBP = struct.pack("<I", 7499 | 7499 << 14)
+FRAME, LARGE_FRAME = (struct.pack("<4H", 0, 0, n, n) for n in (9, 65_535))
+UNCLEAR = f"{RARE}|{NO_IMAGE}"
 REFUSED = {
     "nothing": (b"", NO_IMAGE),
     "noise": (NOISE.tobytes(), NO_IMAGE),
     "PDF": (b"%PDF-1.4\n%%EOF\n", NO_IMAGE),
     "HEIC": (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC photo as JPEG"),
-    "a cut head": (encoded("GIF", small_photo())[:20], NO_IMAGE),
+    "a cut head": (SMALL_GIF[:9], NO_IMAGE),
     "PNG of too many pixels": (png_that_claims(15_000), TOO_LARGE),
     "PNG within the limit": (png_that_claims(14_800), "cannot be decoded"),
-    "GIF that grows": (
-        encoded("GIF", Image.new("L", (9, 9)), disposal=2).replace(
-            struct.pack("<4H", 0, 0, 9, 9), LARGE_FRAME
-        ),
-        TOO_LARGE,
-    ),
-    "WebP of 34 bytes": (
-        patched(encoded("WEBP", NOISE[:1, :1], lossless=True), 21, SIZE_IN_WEBP),
-        "takes too much memory",
-    ),
+    "GIF that grows": (SMALL_GIF.replace(FRAME, LARGE_FRAME), TOO_LARGE),
+    "WebP of 34 bytes": (patched(SMALL_WEBP, 21, LARGE_SIZE_IN_WEBP), "much memory"),
     "BMP of run lengths": (patched(encoded("BMP", NOISE[..., 0]), 30, b"\1"), RARE),
     "JPEG of 12 bits": (
         patched(JPEG, JPEG.index(b"\xff\xc0") + 4, b"\x0c"),
         "save it as PNG",
     ),
     "PPM of Pillow's own": (b"PyRGBA 1 1 255\n" + bytes(4), RARE),
-    "PPM of floats": (b"Pf\n1 1\n-1.0\n" + bytes(4), f"{RARE}|{NO_IMAGE}"),
+    "PPM of floats": (b"Pf\n1 1\n-1.0\n" + bytes(4), UNCLEAR),
 }
+PLANES, EVEN_CHROMA = {"PlanarConfiguration": 2}, {"YCbCrSubSampling": (1, 1)}
 UNCLEAR_TIFFS = {
-    "deep grey with 0 for white": {"bits": [16], "meaning": 0},
-    "deep planes": {"bits": [16] * 3, "PlanarConfiguration": 2},
-    "12 bits": {"bits": [12], "meaning": 1},
-    "32 bits": {"bits": [32], "meaning": 1},
-    "floats": {"bits": [32], "meaning": 1, "SampleFormat": 3},
-    "signed grey": {"bits": [8], "meaning": 1, "SampleFormat": 2},
-    "subsampled luma and chroma": {"meaning": 6, "YCbCrSubSampling": (2, 2)},
-    "planes of luma and chroma": {
-        "meaning": 6,
-        "YCbCrSubSampling": (1, 1),
-        "PlanarConfiguration": 2,
-    },
-    "a palette of bytes": {"bits": [8], "meaning": 3, "ColorMap": (200,) * 768},
-    "inks that are not CMYK": {"bits": [8] * 4, "meaning": 5, "InkSet": 2},
-    "planes with alpha mixed in": {
-        "bits": [8] * 4,
-        "ExtraSamples": 1,
-        "PlanarConfiguration": 2,
-    },
-    "a thumbnail of what follows": {"NewSubfileType": 1},
-    "a thumbnail in old words": {"SubfileType": 2},
-    "the oldest JPEG, which is grey where it is cut": {"meaning": 6, "Compression": 6},
+    "deep 0 for white": tiff([0], meaning=0, BitsPerSample=16),
+    "deep planes": tiff([0] * 3, BitsPerSample=(16,) * 3, **PLANES),
+    "12 bits": tiff([0], meaning=1, BitsPerSample=12),
+    "32 bits": tiff([0], meaning=1, BitsPerSample=32),
+    "floats": tiff([0], meaning=1, BitsPerSample=32, SampleFormat=3),
+    "signed": tiff([0], meaning=1, SampleFormat=2),
+    "subsampled": tiff([0] * 3, meaning=6, YCbCrSubSampling=(2, 2)),
+    "planes of chroma": tiff([0] * 3, meaning=6, **EVEN_CHROMA, **PLANES),
+    "palette of bytes": tiff([0], meaning=3, ColorMap=(200,) * 768),
+    "inks that are not CMYK": tiff([0] * 4, meaning=5, InkSet=2),
+    "planes with alpha mixed in": tiff([0] * 4, ExtraSamples=1, **PLANES),
+    "a thumbnail of what follows": tiff([0] * 3, NewSubfileType=1),
+    "a thumbnail in old words": tiff([0] * 3, SubfileType=2),
+    "the oldest JPEG, grey where cut": tiff([0] * 3, meaning=6, Compression=6),
 }
-REFUSED |= {
-    f"TIFF: {name}": (tiff(bytes(99), **tags), f"{RARE}|{NO_IMAGE}")
-    for name, tags in UNCLEAR_TIFFS.items()
-}
+REFUSED |= {name: (content, UNCLEAR) for name, content in UNCLEAR_TIFFS.items()}
 
 
 @pytest.mark.parametrize("name", REFUSED)
