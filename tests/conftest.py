@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,14 +22,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 SAMPLE = PROJECT / "images" / "input-image.jpg"
 PROGRAM = [sys.executable, PROJECT / "main.py"]
 PEAK_UNIT = 2**20 if sys.platform == "darwin" else 2**10  # of `ru_maxrss`, in MiB
-SECONDS = 60  # a process may take; most need less than one
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """End a test that hangs; all others take a few seconds at most."""
     for item in items:
-        item.add_marker(pytest.mark.timeout(2 * SECONDS))
+        item.add_marker(pytest.mark.timeout(120))
 
 
 @dataclass
@@ -135,9 +133,8 @@ def paint(
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """Start the program, or another command, in an empty folder, without waiting.
 
-    Tests start processes only here. One that takes too long is killed, which also
-    closes its pipes, so that no reader waits for ever. Other keywords become variables
-    of its environment.
+    Other keywords become variables of its environment. It is killed when the test ends,
+    also by its time limit.
     """
     with ExitStack() as stack:
 
@@ -156,11 +153,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
                 text=True,
                 encoding="utf-8",
             )
-            alarm = threading.Timer(SECONDS, process.kill)
-            alarm.start()
             stack.enter_context(process)  # closes its pipes and waits for its end
             stack.callback(process.kill)
-            stack.callback(alarm.cancel)
             return process
 
         yield call
