@@ -107,21 +107,18 @@ def inertia(picture: Picture, centroids: np.ndarray) -> float:
 
 def save_patterns(folder: Path) -> list[Path]:
     """Draw pictures that are unlike photos by day, and return their files."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:500, :500]
-    flat = np.array([(255, 255, 255), (200, 30, 40), (20, 180, 60), (30, 60, 220)])
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[:500, :500]
     stars = np.where(rng.random((500, 500, 1)) < 0.002, 180, 9)
     patterns = {
-        "flat art": flat[(x // 100 + y // 70) % 4],
+        "flat art": rng.integers(0, 256, (4, 3))[(x // 100 + y // 70) % 4],
         "greys": np.dstack([(x + y) // 4] * 3),
         "smooth": np.dstack([x // 2, y // 2, (x + y) // 4]),
         "night": np.maximum(stars + rng.normal(0, 3, (500, 500, 3)), 0),
         "noise": rng.integers(0, 256, (500, 500, 3)),
     }
-    files = [folder / f"{name}.png" for name in patterns]
-    for file, pixels in zip(files, patterns.values(), strict=True):
-        Image.fromarray(pixels.astype(np.uint8)).save(file)
-    return files
+    for name, pixels in patterns.items():
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in patterns]
 
 
 def save_phone_photo(path: Path, width: int, height: int) -> None:

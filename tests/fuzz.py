@@ -135,8 +135,8 @@ def damage(content: bytes, rng: np.random.Generator) -> bytes:
     return content
 
 
-def run_forked(arguments: list[str], messages: Path) -> tuple[int, float, float]:
-    """Run main.main; return its exit status, seconds and peak memory in MiB."""
+def run_forked(arguments: list[str], messages: Path) -> tuple[int, str]:
+    """Run main.main; return its exit status, and what it cost if that is too much."""
     began = time.perf_counter()
     child = os.fork()
     if child == 0:
@@ -151,29 +151,28 @@ def run_forked(arguments: list[str], messages: Path) -> tuple[int, float, float]
             sys.stderr.flush()
             os._exit(status)
     _, status, usage = os.wait4(child, 0)
-    status = os.waitstatus_to_exitcode(status)
-    return status, time.perf_counter() - began, usage.ru_maxrss / PEAK_UNIT
+    seconds, memory = time.perf_counter() - began, usage.ru_maxrss / PEAK_UNIT
+    is_cheap = memory <= MOST_MEBIBYTES and seconds <= MOST_SECONDS
+    cost = "" if is_cheap else f"{seconds:.0f} s, {memory:.0f} MiB"
+    return os.waitstatus_to_exitcode(status), cost
 
 
 def complaint(folder: Path, file: Path) -> tuple[str, str]:
     """Run the program on the file; return how it ended and what is wrong with that."""
     output, messages = folder / "out", folder / "messages"
     arguments = ["--path", str(file), "--ks", "2", "--output", str(output)]
-    status, seconds, memory = run_forked(arguments, messages)
+    status, cost = run_forked(arguments, messages)
     files = [path for path in output.rglob("*") if path.is_file()]
     written = sorted(path.relative_to(output).as_posix() for path in files)
-    for path in files:
-        path.unlink()
+    shutil.rmtree(output, ignore_errors=True)
     error = messages.read_text(errors="replace")
     if status == 0:
         ended, is_right = "used", written == WANTED and not error
     else:
         is_one_line = error.startswith(f"error: {file}: ") and error.count("\n") == 1
         ended, is_right = "refused", status == 1 and is_one_line and not written
-    if is_right and memory <= MOST_MEBIBYTES and seconds <= MOST_SECONDS:
-        return ended, ""
-    cost = f"{seconds:.0f} s, {memory:.0f} MiB"
-    return ended, f"status {status}, {cost}, {written}, on stderr: {error!r}"
+    wrong = f"status {status}, {cost}, {written}, on stderr: {error!r}"
+    return ended, "" if is_right and not cost else wrong
 
 
 def fuzz(files: int, seed: int, folder: Path) -> tuple[Counter, list[str]]:
@@ -189,12 +188,11 @@ def fuzz(files: int, seed: int, folder: Path) -> tuple[Counter, list[str]]:
         file = folder / f"{number} {name}"
         kind = rng.integers(10)
         if kind == 0:
-            content = with_damaged_profile(rng)
+            file.write_bytes(with_damaged_profile(rng))
         elif kind == 1:
-            content = with_huge_claim(images[name], rng)
+            file.write_bytes(with_huge_claim(images[name], rng))
         else:
-            content = damage(images[name], rng)
-        file.write_bytes(content)
+            file.write_bytes(damage(images[name], rng))
         ended, wrong = complaint(folder, file)
         ends[ended] += 1
         if wrong:
