@@ -133,12 +133,9 @@ def save_phone_photo(path: Path, width: int, height: int) -> None:
 
 def compare_fits(photos: list[Path], repeats: int) -> None:
     """Print each competitor's processor seconds and how good its optima are."""
-    print_head(
-        f"14 fits, about {20 * repeats * len(photos)} s in all",
-        *(f"{photo.name}, s" for photo in photos),
-        "times as long",
-        "inertia above the best of 20, %",
-    )
+    names = [f"{photo.name}, s" for photo in photos]
+    duration = f"14 fits, about {20 * repeats * len(photos)} s in all"
+    print_head(duration, *names, "times as long", "inertia above the best of 20, %")
     pictures = [load(photo, 500) for photo in photos]
     seeds = range(20)
     best = [
@@ -168,9 +165,8 @@ def compare_optima(photos: list[Path], fits: int, max_size: int) -> None:
     """
     measures = ["mean", "95th percentile", "worst"]
     theirs = [f"scikit-learn's {measure}" for measure in measures]
-    print_head(
-        f"% above the best of {fits} fits, some {fits} s a picture", *measures, *theirs
-    )
+    duration = f"% above the best of {fits} fits, some {fits} s a picture"
+    print_head(duration, *measures, *theirs)
     everything = []
     for photo in photos:
         _, colours, counts = load(photo, max_size)
@@ -210,11 +206,9 @@ def measure_full_size(folder: Path) -> None:
     print_head("full size, k = 8, about 20 s in all", "s", "peak MiB")
     options = ["--max-size", "10000", "--ks", "8", "--no-label"]
     for megapixels, size in ((12, (4032, 3024)), (48, (8064, 6048))):
-        photo = folder / "phone.jpg"
-        save_phone_photo(photo, *size)
-        print_row(
-            f"{megapixels} megapixels", *measure([*PROGRAM, str(photo), *options])
-        )
+        save_phone_photo(folder / "phone.jpg", *size)
+        costs = measure([*PROGRAM, str(folder / "phone.jpg"), *options])
+        print_row(f"{megapixels} megapixels", *costs)
 
 
 def measure(command: list[str]) -> tuple[float, float]:
@@ -222,8 +216,7 @@ def measure(command: list[str]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         meter = [sys.executable, "-c", METER, *command]
         done = subprocess.run(meter, cwd=folder, stdout=subprocess.PIPE, check=True)
-    seconds, peak = map(float, done.stdout.split())
-    return seconds, peak
+    return tuple(map(float, done.stdout.split()))
 
 
 def measure_growth() -> None:

@@ -402,10 +402,10 @@ def test_many_points_do_not_take_long_to_summarise():
 @pytest.mark.parametrize("n, k", [(1, 1), (5, 5), (12, 3), (12, 7), (300, 2)])
 def test_greys_get_the_best_of_all_divisions(n, k):
     rng = np.random.default_rng(n + k)
-    greys, weights = rng.permutation(999)[:n], rng.integers(1, 100, n)
-    found = KMeans(k, seed=0).fit(np.stack([greys] * 3, axis=1), weights).inertia
-    order = greys.argsort()
-    greys, weights = greys[order], weights[order]
+    greys, weights = np.sort(rng.permutation(999)[:n]), rng.integers(1, 100, n)
+    order = rng.permutation(n)
+    points = np.stack([greys[order]] * 3, axis=1)
+    found = KMeans(k, seed=0).fit(points, weights[order]).inertia
     inertia = [
         sum(
             w @ (3 * np.square(x - np.average(x, weights=w)))

@@ -111,44 +111,30 @@ def test_the_same_seed_gives_the_same_bytes_on_other_processors(call, run, pictu
     assert made[0] == made[1]
 
 
-IMAGE, SEVERAL = "--path IMAGE", "--ks 2 4 8"
-WRONG_ARGUMENTS = {  # and what the error line says about them
-    "photo.jpg": IMAGE,
-    "path photo.jpg": IMAGE,
-    "--path my photo.jpg": "in quotes",
-    "—path photo.jpg": IMAGE,
-    "--p=short": IMAGE,
-    "--ks 2 4 photo.jpg": IMAGE,
-    "--ks 8,16": SEVERAL,
-    "--k 8": SEVERAL,
-    "-k 8": SEVERAL,
-    "--colors 8": SEVERAL,
-    "--ks": "argument --ks: expected",
-    "--ks 0": "from 1 to 254",
-    "--ks -3": "",
-    "--ks 2.5": "from 1 to 254",
-    "--ks 255": "from 1 to 254",
-    f"--ks {'9' * 5000}": "from 1 to 254",
-    "--seed -1": "",
-    "--seed x": "from 0 up",
-    f"--seed {'9' * 5000}": "from 0 up",
-    "--max-size 0": "from 1 to 10000",
-    "--max-size 10001": "from 1 to 10000",
-    "--path": "argument --path: expected",
-    "--path=": "argument --path: is empty",
-    "--output=": "argument --output: is empty",
-    "--output result.gif": "give a folder",
-    "--output a/B.JPEG": "give a folder",
-}
+WRONG_ARGUMENTS = [  # after what the error line says about them
+    ("--path IMAGE", "photo.jpg", "path photo.jpg", "—path photo.jpg", "--p=short"),
+    ("--path IMAGE", "--ks 2 4 photo.jpg"),
+    ("in quotes", "--path my photo.jpg"),
+    ("--ks 2 4 8", "--ks 8,16", "--k 8", "-k 8", "--colors 8"),
+    ("from 1 to 254", "--ks 0", "--ks 2.5", "--ks 255", f"--ks {'9' * 5000}"),
+    ("from 1 to 10000", "--max-size 0", "--max-size 10001"),
+    ("from 0 up", "--seed x", f"--seed {'9' * 5000}"),
+    ("expected", "--ks", "--path"),
+    ("argument", "--ks -3", "--seed -1"),
+    ("is empty", "--path=", "--output="),
+    ("give a folder", "--output result.gif", "--output a/B.JPEG"),
+]
 
 
-@pytest.mark.parametrize("arguments", WRONG_ARGUMENTS)
-def test_wrong_arguments_get_the_usage_and_a_hint(call, tmp_path, arguments):
+@pytest.mark.parametrize(
+    "hint, arguments", [(hint, a) for hint, *group in WRONG_ARGUMENTS for a in group]
+)
+def test_wrong_arguments_get_the_usage_and_a_hint(call, tmp_path, hint, arguments):
     failed = call(*arguments.split())
     assert (failed.status, failed.out) == (2, "")
     assert failed.err.startswith("usage:")
     last = failed.err.splitlines()[-1]
-    assert "error:" in last and WRONG_ARGUMENTS[arguments] in last
+    assert "error:" in last and hint in last
     assert "parse" not in last  # the name of a function
     assert not list(tmp_path.iterdir())
 
@@ -284,8 +270,9 @@ def test_the_readme_and_the_program_name_the_same_numbers(monkeypatch):
 
 def test_every_pixel_has_the_colour_of_its_nearest_centroid(paint):
     photo, ks = small_photo(240, 160), (1, 3, 8, 50)
-    frames, _ = paint(photo, "--ks", *ks, "--no-label")
-    for k, frame in zip(ks, frames, strict=True):
+    frames, lines = paint(photo, "--ks", *ks, "--no-label")
+    for k, frame, line in zip(ks, frames, lines[:-1], strict=True):
+        assert f" {decibels(frame, photo):.2f} dB" in line
         palette = colours_of(frame)
         assert len(palette) == k
         pixels = photo.astype(float)
@@ -337,25 +324,14 @@ def test_the_palette_lists_the_colours_of_a_frame_and_their_shares(paint):
     tiny = NOISE[[0] * 6 + [*range(6)], :12]  # of twelve colours there are more
     _, plain = paint(tiny, "--ks", 9, 72)
     frames, lines = paint(tiny, "--ks", 9, 72, "--palette")
-    printed = [line for line in lines if line.startswith("  ")]
     wanted = []
     for frame in frames:
-        ranked = sorted(
-            (-count, colour) for count, colour in Image.fromarray(frame).getcolors()
-        )
-        wanted += [
-            f"  #{bytes(colour).hex()} {-count / 1.44:5.1f} %"
-            for count, colour in ranked
-        ]
-    assert printed == wanted and len(wanted) == 9 + 72
-    rest = [line for line in lines if line not in printed]
-    assert rest[:-1] == plain[:-1]
-
-
-def test_the_printed_decibels_are_those_of_the_frame(paint):
-    frames, lines = paint(TINY, "--ks", 3, 40)
-    printed = [float(line.split()[-2]) for line in lines[:-1]]
-    assert printed == [round(decibels(frame, TINY), 2) for frame in frames]
+        counted = Image.fromarray(frame).getcolors()
+        for count, colour in sorted((-count, colour) for count, colour in counted):
+            wanted.append(f"  #{bytes(colour).hex()} {-count / 1.44:5.1f} %")
+    assert [line for line in lines if line.startswith("  ")] == wanted
+    rest = [line for line in lines if line not in wanted]
+    assert len(wanted) == 9 + 72 and rest[:-1] == plain[:-1]
 
 
 @pytest.mark.parametrize(
