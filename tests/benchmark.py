@@ -29,11 +29,10 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import main
-from conftest import PEAK_UNIT, PROJECT, SAMPLE
+from conftest import PEAK_UNIT, PROGRAM, SAMPLE
 from kmeans import KMeans, Points
 
 KS = main.DEFAULT_KS
-PROGRAM = [sys.executable, str(PROJECT / "main.py"), "--path"]
 # Runs a command and prints its seconds and peak MiB. This is a small process of its own
 # because the peak of a child is never less than that of the process that started it.
 METER = f"""if True:
@@ -193,7 +192,7 @@ def measure_runs(photos: list[Path], repeats: int) -> None:
     print_head(head, "s", "starts of Python, numpy, cv2 and PIL", "peak MiB")
     start = [sys.executable, "-c", "import numpy, cv2, PIL.Image"]
     for photo in photos:
-        command = [*PROGRAM, str(photo)]
+        command = [*PROGRAM, "--path", photo]
         pairs = [(measure(start), measure(command)) for _ in range(repeats + 1)]
         pairs = pairs[1:]  # the first warms the disk's cache
         seconds = statistics.median(run[0] for _, run in pairs)
@@ -207,11 +206,11 @@ def measure_full_size(folder: Path) -> None:
     options = ["--max-size", "10000", "--ks", "8", "--no-label"]
     for megapixels, size in ((12, (4032, 3024)), (48, (8064, 6048))):
         save_phone_photo(folder / "phone.jpg", *size)
-        costs = measure([*PROGRAM, str(folder / "phone.jpg"), *options])
+        costs = measure([*PROGRAM, "--path", folder / "phone.jpg", *options])
         print_row(f"{megapixels} megapixels", *costs)
 
 
-def measure(command: list[str]) -> tuple[float, float]:
+def measure(command: list) -> tuple[float, float]:
     """Run a command; return its seconds and its peak memory in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         meter = [sys.executable, "-c", METER, *command]

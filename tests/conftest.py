@@ -40,11 +40,11 @@ class Outcome:
     err: str
 
 
+@dataclass
 class Pictures:
     """The pictures in an output folder, whoever made them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder: Path
 
     def files(self) -> dict[str, bytes]:
         """Content of every file, by its path within the folder."""

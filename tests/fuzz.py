@@ -8,7 +8,6 @@ system that can fork.
 """
 
 import argparse
-import io
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as main.py does when it is started
@@ -80,12 +80,8 @@ def sound_images() -> dict[str, bytes]:
     }
     images = {}
     for name, (image, options) in kinds.items():
-        buffer = io.BytesIO()
-        try:
-            image.save(buffer, name.split(",")[0], **options)
-        except (KeyError, OSError):
-            continue  # not with this Pillow
-        images[name] = buffer.getvalue()
+        with suppress(KeyError, MemoryError):  # not with this Pillow
+            images[name] = main.encode(image, name.split(",")[0], **options)
     deep = np.asarray(photo).astype(np.uint16) * 257
     floats = deep.astype(np.float32)
     for ending, pixels in (
@@ -101,10 +97,8 @@ def sound_images() -> dict[str, bytes]:
 
 def with_damaged_profile(rng: np.random.Generator) -> bytes:
     """Encode a sound picture whose profile is damaged, but not what packs it."""
-    buffer = io.BytesIO()
-    photo = Image.fromarray(small_photo(WIDTH, HEIGHT))
-    photo.save(buffer, rng.choice(PROFILED), icc_profile=damage(PROFILE, rng))
-    return buffer.getvalue()
+    photo, form = Image.fromarray(small_photo(WIDTH, HEIGHT)), rng.choice(PROFILED)
+    return main.encode(photo, form, icc_profile=damage(PROFILE, rng))
 
 
 def with_huge_claim(content: bytes, rng: np.random.Generator) -> bytes:
