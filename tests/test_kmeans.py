@@ -198,10 +198,8 @@ def test_data_moved_scaled_or_of_another_type_has_the_same_clusters():
 
 
 def test_fewer_distinct_points_than_k_are_the_centroids():
-    few, rare = (
-        [[1, 2, 3], [40, 200, 7], [250, 9, 9]],
-        np.vstack([[0] * 3, NORMAL[:50]]),
-    )
+    few = np.array([[1, 2, 3], [40, 200, 7], [250, 9, 9]])
+    rare = np.vstack([[0] * 3, NORMAL[:50]])
     for distinct, copies in ((few, [50, 1, 9]), (rare, [20_000, *[1] * 50])):
         data = np.repeat(distinct, copies, axis=0)
         for k in (len(distinct), len(distinct) + 1, 60):

@@ -9,7 +9,6 @@ import shlex
 import signal
 import sys
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -31,6 +30,8 @@ from conftest import (
 )
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+# Variables for code that runs main.py inside its own interpreter.
+INSIDE = {"MAIN": str(PROJECT / "main.py"), "PYTHONPATH": str(PROJECT)}
 TINY = NOISE[:12, :12]  # too small for a label
 needs_posix = pytest.mark.skipif(
     os.name == "nt", reason="Windows has no such shell, signals, limits or links"
@@ -585,12 +586,6 @@ def test_ctrl_c_while_the_libraries_load_leaves_no_traceback(start):
     assert process.returncode == -signal.SIGINT and "Traceback" not in err
 
 
-def run_inside(run: Callable, code: str) -> str:
-    """Return what code prints that runs main.py, the MAIN of its environment."""
-    where = {"MAIN": str(PROJECT / "main.py"), "PYTHONPATH": str(PROJECT)}
-    return run(command=[sys.executable, "-c", code], **where).out
-
-
 def test_a_failed_import_leaves_ctrl_c_as_it_was(run):
     code = """if True:
         import os, runpy, signal, sys
@@ -600,7 +595,7 @@ def test_a_failed_import_leaves_ctrl_c_as_it_was(run):
         except ImportError:
             print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
     """
-    assert run_inside(run, code) == "True\n"
+    assert run(command=[sys.executable, "-c", code], **INSIDE).out == "True\n"
 
 
 @needs_posix
@@ -626,4 +621,5 @@ def test_an_interpreter_that_goes_on_is_as_it_was(run, tmp_path):
             same, said = list(state()) == before, sys.stdout.getvalue()
             os.write(out, f"{end.code} {same} {sys.stderr.getvalue()}{said}".encode())
     """
-    assert run_inside(run, code).startswith("0 True k_2.jpg")
+    out = run(command=[sys.executable, "-c", code], **INSIDE).out
+    assert out.startswith("0 True k_2.jpg")

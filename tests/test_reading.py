@@ -548,7 +548,7 @@ def test_waiting_is_not_computing(monkeypatch):
 
     def wait(place: int) -> None:
         waits.append(0.02)
-        time.sleep(0.02)
+        time.sleep(waits[-1])
 
     watch_reads(monkeypatch, wait)
     monkeypatch.setattr(main, "MAX_SECONDS", 0.5)
@@ -650,9 +650,7 @@ def test_a_large_picture_is_not_copied_without_need(
     [
         lambda patch: patch.setattr("signal.setitimer", Mock(side_effect=INVALID)),
         lambda patch: patch.setattr("resource.setrlimit", Mock(side_effect=INVALID)),
-        lambda patch: patch.setattr(
-            "resource.setrlimit", Mock(side_effect=ValueError())
-        ),
+        lambda patch: patch.setattr("resource.setrlimit", Mock(side_effect=ValueError)),
         lambda patch: patch.setitem(sys.modules, "resource", None),
     ],
     ids=["timer", "limit", "higher limit", "module"],
@@ -687,7 +685,5 @@ def test_the_timer_and_handler_of_a_profiler_are_put_back():
 @needs_timer
 def test_a_handler_that_was_set_from_c_stays(monkeypatch):
     monkeypatch.setattr(signal, "getsignal", lambda number: None)
-    monkeypatch.setattr(
-        signal, "signal", Mock(side_effect=TypeError("would replace it"))
-    )
+    monkeypatch.setattr(signal, "signal", Mock(side_effect=TypeError))
     main.read_image(SAMPLE)
