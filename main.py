@@ -48,7 +48,7 @@ DEFAULT_SIZE = 500  # pixels of the longest side of a frame
 MAX_SIZE = 10_000
 FRAME_MILLISECONDS = 750
 JPEG_OPTIONS = {"quality": 95, "subsampling": 0}  # full colour, 4:4:4
-GIF_OPTIONS = {"save_all": True, "duration": FRAME_MILLISECONDS, "loop": 0}
+GIF_OPTIONS = {"save_all": True, "loop": 0}
 
 Size = tuple[int, int]  # width and height in pixels
 Label = tuple[Picture, Picture]  # two masks: the letters and their edge
@@ -63,7 +63,7 @@ def main() -> int:
             return 0
         except UnusableError as error:
             reason = str(error)
-        except MemoryError:
+        except (MemoryError, cv2.error):  # which is OpenCV's name for it
             reason = "the frames need more memory than is available; lower --max-size"
         except KeyboardInterrupt:
             return 130
@@ -123,7 +123,9 @@ def run(
     try:
         # Pillow takes each frame as it is made, so that no list of them is held.
         made = map(make_frame, ks)
-        gif = encode(next(made), "GIF", append_images=made, **GIF_OPTIONS)
+        times = [FRAME_MILLISECONDS] * len(ks)  # Pillow 10 adds up only a list
+        options = {"append_images": made, "duration": times, **GIF_OPTIONS}
+        gif = encode(next(made), "GIF", **options)
         write_whole(gif_path, gif)
     except (UnusableError, MemoryError):
         remove_files(written, kept=path)  # a part could be taken for the whole
@@ -251,8 +253,8 @@ def hide_messages(cleanup: ExitStack) -> None:
     """Let nothing reach stderr, neither warnings nor what C libraries print."""
     cleanup.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
-    with suppress(OSError):  # nothing is open there, as in IDLE on Windows
-        stderr = os.dup(2)
+    with suppress(AttributeError, OSError):  # if it is closed, 2 may be the image
+        stderr = os.dup(sys.__stderr__.fileno())
         cleanup.callback(os.close, stderr)
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
@@ -483,10 +485,7 @@ def resize_image(
     if ratio >= 1:
         return image
     size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    try:
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    except cv2.error as error:  # OpenCV's name for a lack of memory
-        raise MemoryError from error
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 # Segmenting
@@ -622,7 +621,7 @@ def refuse_to_replace(path: Path, results: list[Path]) -> None:
     """Raise UnusableError if a result would replace the input, also through a link."""
     for result in results:
         with suppress(OSError):  # one of them does not exist, or cannot be used anyway
-            if result.samefile(path):
+            if os.path.samefile(os.path.realpath(result), path):  # noqa: PTH121
                 reason = f"{result} would replace it; choose another --output"
                 raise UnusableError(f"{path}: {reason}")
 
@@ -639,9 +638,9 @@ def write_whole(path: Path, content: bytes) -> None:
 def remove_files(paths: Iterable[Path], kept: Path) -> None:
     """Remove those files that exist, but not the input, `kept`."""
     for path in paths:
-        # Either file may be gone by now: another run may have removed it.
+        # It may be gone by now, as the input may: another run may have removed it.
         with errors_naming(path), suppress(FileNotFoundError):
-            if path.is_file() and not path.samefile(kept):
+            if path.is_file() and not (kept.exists() and path.samefile(kept)):
                 path.unlink()
 
 

@@ -157,7 +157,12 @@ def test_a_python_that_is_too_old_is_told_so(run):
 
 @needs_posix
 @pytest.mark.parametrize(
-    "arguments, closed, status", [("--path no", "2>&-", 1), ("--ks 0", "0<&- 2>&-", 2)]
+    "arguments, closed, status",
+    [
+        ("--path no", "2>&-", 1),
+        ("--ks 0", "0<&- 2>&-", 2),
+        (f"--path {SAMPLE} --ks 2", ">&- 2>&-", 0),
+    ],
 )
 def test_an_error_never_goes_to_stdout(run, arguments, closed, status):
     shell = ["sh", "-c", f'exec "$@" {closed}', "sh"]
@@ -316,6 +321,8 @@ def test_an_image_of_few_colours_comes_back_as_it_is(paint):
             first = "colours in all: 3; from k=3 on, the frames are the image itself"
             assert lines.pop(0).startswith(first)
         assert is_flag == ["inf dB" in line for line in lines[:-1]]
+    red, _ = paint(flag[:, :40], "--no-label", "--ks", 1, 2, 3)
+    assert len(red) == 3
 
 
 def test_the_palette_lists_the_colours_of_a_frame_and_their_shares(paint):
@@ -456,6 +463,17 @@ def test_the_input_is_never_replaced(call, pictures, tmp_path, result):
         assert_one_error_line(failed, path)
         assert "choose another --output" in failed.err
         assert pictures.files() == {result: SAMPLE.read_bytes()}
+    (tmp_path / "images").rename(tmp_path / "mine")
+    target = tmp_path / "mine" / result
+    failed = call("--path", target, "--ks", 2, *more, "--output", "new/../mine")
+    assert_one_error_line(failed, "choose another --output")
+    assert target.read_bytes() == SAMPLE.read_bytes()
+
+
+def test_an_input_that_is_gone_does_not_keep_earlier_frames(tmp_path):
+    frame = save(tmp_path / "k_2.jpg", NOISE)
+    main.remove_files([frame, tmp_path / "k_3.jpg"], kept=tmp_path / "gone.jpg")
+    assert not frame.exists()
 
 
 @pytest.mark.parametrize("place", ["images", "images/segmented-images"])
