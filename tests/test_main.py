@@ -343,7 +343,8 @@ def test_the_palette_lists_the_colours_of_a_frame_and_their_shares(paint):
 def test_the_longest_side_may_be_chosen(make, pictures, tmp_path, ending):
     stripes = np.where(np.indices((600, 800, 3))[1] % 4 < 2, 20, 230).astype(np.uint8)
     path = save(tmp_path / f"stripes.{ending}", stripes)
-    for side, wanted in ((1, (1, 1)), (499, (499, 374)), (9999, (800, 600))):
+    sizes = {1: (1, 1), 7: (7, 5), 499: (499, 374), 9999: (800, 600)}
+    for side, wanted in sizes.items():
         make("--ks", 2, "--max-size", side, "--no-label", image=path)
         (frame,) = pictures.gif()
         assert frame.shape[1::-1] == wanted == pictures.frame(2).shape[1::-1]
