@@ -356,6 +356,7 @@ def test_the_longest_side_may_be_chosen(make, pictures, tmp_path, ending):
 def test_distinct_colours_are_those_of_the_pixels(side):
     """Small images are sorted, large ones use a table."""
     image = np.random.default_rng(0).integers(100, 164, (side, 1000, 3), np.uint8)
+    image[:70] = 100  # more pixels than two bytes can count
     colours, counts, colour_of_pixel = main.distinct_colours(image)
     assert (colours[colour_of_pixel] == image.reshape(-1, 3)).all()
     assert (counts == np.bincount(colour_of_pixel)).all()
