@@ -82,9 +82,7 @@ def prepared(data, weights=None):
 
 
 def test_the_file_begins_with_the_five_steps_of_k_means():
-    functions = inspect.getmembers(kmeans, inspect.isfunction)
-    first = min(functions, key=lambda found: found[1].__code__.co_firstlineno)
-    assert first[0] == "plain_k_means"
+    assert re.search(r"\ndef (\w+)", inspect.getsource(kmeans))[1] == "plain_k_means"
     words = ["choose", "assign", "update", "stop", "repeat"]
     assert re.findall("# (.*)", inspect.getsource(plain_k_means)) == words
     again = re.findall(r"# (\w+)\n", inspect.getsource(kmeans.lloyd))
@@ -376,13 +374,6 @@ def test_a_sample_has_all_heavy_points_and_the_weight_and_mean_of_all():
     assert len(alike) == 4000 and (alike.weights == 5).all()
 
 
-def test_many_points_do_not_take_long_to_summarise():
-    cloud = prepared(np.random.default_rng(0).random((400_000, 2)))
-    boxes, *_ = cloud.boxes
-    assert len(boxes) < 2 * kmeans.SAMPLE
-    assert len(kmeans.summary(cloud, 1000)) == 1000
-
-
 @pytest.mark.parametrize("n, k", [(1, 1), (5, 5), (12, 3), (12, 7), (300, 2)])
 def test_greys_get_the_best_of_all_divisions(n, k):
     rng = np.random.default_rng(n + k)
@@ -537,18 +528,20 @@ def test_bad_input_is_a_value_error_that_says_why(complaint, make):
 
 
 @pytest.mark.parametrize(
-    "data, weights, k",
-    [
-        ([[0], [1], [2], [3]], [1, 1e-17, 1e-17, 1e-17], 4),
-        ([[0, 5], [1, 0], [2, 9]], [1e-90, 1e-290, 1], 2),
-        (np.repeat(NORMAL[:899], [60_000] * 3 + [6] * 896, axis=0), None, 3),
-    ],
-    ids=["tiny weights", "vanishing weights", "many copies"],
+    "weights, k", [([1, 1e-17, 1e-17, 1e-17], 4), ([1, 1e-90, 1e-290, 1], 3)]
 )
-def test_what_rounding_swallows_does_not_stop_it(data, weights, k):
-    model = KMeans(k, seed=0).fit(data, weights)
-    assert model.centroids.shape == (k, len(data[0]))
-    assert np.isfinite(model.centroids).all() and np.isfinite(model.inertia)
+def test_what_rounding_swallows_does_not_stop_it(weights, k):
+    model = KMeans(k, seed=0).fit([[0], [1], [2], [3]], weights)
+    assert model.centroids.shape == (k, 1) and np.isfinite(model.centroids).all()
+
+
+def test_many_copies_of_a_few_points_do_not_stop_it():
+    rng = np.random.default_rng(6)
+    points, chances = rng.random((899, 2)), np.ones(899)
+    chances[:3] = 8990  # so that rounding errors of their sums pass for a spread
+    copies = rng.choice(899, 2**16 - 899, p=chances / chances.sum())
+    data = points[np.append(np.arange(899), copies)]
+    assert_fixed_point(KMeans(3, seed=0).fit(data), data)
 
 
 def test_predict_before_fit_says_so():
@@ -557,5 +550,4 @@ def test_predict_before_fit_says_so():
 
 
 def test_the_examples_in_the_documentation_hold():
-    assert doctest.testmod(kmeans).attempted > 0
-    assert doctest.testmod(kmeans).failed == 0
+    assert doctest.testmod(kmeans) == (0, 2)
