@@ -349,16 +349,6 @@ def test_a_summary_has_the_weight_and_the_mean_of_all_points(size):
     assert mean == pytest.approx(wanted, abs=1e-12)
 
 
-def test_boxes_are_small_where_most_of_the_weight_is(night_sky):
-    cloud = Points(*night_sky).cloud
-    summary = kmeans.summary(cloud, 1000)
-    nearest = kmeans.nearest(cloud.x, summary.x.T)
-    errors = np.square(cloud.x - summary.x[:, nearest]).sum(axis=0) * cloud.weights
-    worst = np.bincount(nearest, errors, 1000).max()
-    spread = np.average(np.square(cloud.x).sum(axis=0), weights=cloud.weights)
-    assert worst < 1e-4 * spread * cloud.weights.sum()
-
-
 def test_a_sample_has_all_heavy_points_and_the_weight_and_mean_of_all():
     rng = np.random.default_rng(0)
     data, weights = rng.normal(size=(20_000, 2)), rng.pareto(0.7, 20_000) + 1
