@@ -205,8 +205,8 @@ if __name__ == "__main__":
     ends, findings = fuzz(options.files, options.seed, place)
     for finding in findings:
         print(finding)
-    ended = dict(sorted(ends.items()))
-    print(f"{options.files} files: {ended}, {len(findings)} findings in {place}")
+    counts = f"{dict(sorted(ends.items()))}, {len(findings)} findings"
+    print(f"{options.files} files: {counts} in {place}")
     if not findings:
         shutil.rmtree(place)
     sys.exit(bool(findings))

@@ -41,7 +41,7 @@ GREY = (174, 174, 174)  # what the profile of linear greys means by 100
 DARK = (119, 119, 119)  # and that of inks
 WHITE = (255, 255, 255)
 INVALID = OSError(errno.EINVAL, "Invalid argument")
-NO_IMAGE, RARE, TOO_LARGE = "is not an image", "of a rare kind", "has over 220,0"
+NO_IMAGE, RARE, TOO_LARGE = "is not an image", "of a rare kind that", "has over 220,0"
 
 
 def encoded(form: str, picture: Image.Image | np.ndarray, **options: object) -> bytes:
@@ -285,8 +285,7 @@ def test_what_a_lossless_crop_hides_stays_hidden(read, width):
     picture = Image.new("RGB", ((width + 7) // 8 * 8, 800), (30, 120, 200))
     picture.paste((255, 0, 0), (width, 0, picture.width, 800))
     content = encoded("JPEG", picture, quality=95, subsampling=0)
-    place = content.index(b"\xff\xc0") + 7
-    content = patched(content, place, struct.pack(">H", width))
+    content = patched(content, content.index(b"\xff\xc0") + 7, struct.pack(">H", width))
     assert_colour(read(content), (30, 120, 200), error=4)
 
 
@@ -644,8 +643,9 @@ def test_a_large_picture_is_not_copied_without_need(
     ids=["timer", "limit", "higher limit", "module"],
 )
 def test_a_system_that_refuses_a_limit_reads_pictures(monkeypatch, refuse):
-    refuse(monkeypatch)
-    main.read_image(SAMPLE)
+    with monkeypatch.context() as patch:  # pytest sets such a timer, too
+        refuse(patch)
+        main.read_image(SAMPLE)
 
 
 def test_pictures_can_be_read_in_a_thread():
@@ -670,6 +670,7 @@ def test_the_timer_and_handler_of_a_profiler_are_put_back():
 
 @needs_timer
 def test_a_handler_that_was_set_from_c_stays(monkeypatch):
-    monkeypatch.setattr(signal, "getsignal", lambda number: None)
-    monkeypatch.setattr(signal, "signal", Mock(side_effect=TypeError))
-    main.read_image(SAMPLE)
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "getsignal", lambda number: None)
+        patch.setattr(signal, "signal", Mock(side_effect=TypeError))
+        main.read_image(SAMPLE)
