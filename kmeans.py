@@ -446,8 +446,6 @@ def choose_centroids(cloud: Cloud, k: int, rng: np.random.Generator) -> np.ndarr
     if coarse is cloud and (best := best_on_a_line(cloud, k)) is not None:
         return best
     centroids = k_means_plus_plus(coarse, k, rng)
-    if len(centroids) < k:
-        return centroids
     # A thousandth of the spread: a summary is hardly more precise than that.
     squares = np.square(coarse.x).sum(axis=0)
     tol = 0.001 * math.sqrt(np.average(squares, weights=coarse.weights))

@@ -4,8 +4,8 @@
 
 import doctest
 import inspect
-import itertools
 import re
+from functools import cache
 from unittest.mock import Mock
 
 import numpy as np
@@ -101,15 +101,22 @@ def test_plain_k_means_leaves_the_result_as_it_is(data):
 
 def test_plain_k_means_finds_the_same_clusters_from_one_of_a_few_starts():
     points = NORMAL + np.repeat(np.eye(3) * 9, [1200, 1000, 800], axis=0)
-    whole = (20 * points).round().clip(-128, 127).astype(np.int8)  # sums overflow
-    for data in (points, whole):
-        wanted = KMeans(3, tol=1e-9, seed=0).fit(data).centroids
-        for rng in map(np.random.default_rng, range(9)):
-            found, labels = plain_k_means(data, 3, 1e-9, rng)
-            found = found[np.bincount(labels).argsort()[::-1]]  # the largest first
-            if found == pytest.approx(wanted, abs=1e-6):
-                break
-        assert found == pytest.approx(wanted, abs=1e-6)
+    wanted = KMeans(3, tol=1e-9, seed=0).fit(points).centroids
+    for rng in map(np.random.default_rng, range(9)):
+        found, labels = plain_k_means(points, 3, 1e-9, rng)
+        found = found[np.bincount(labels).argsort()[::-1]]  # the largest first
+        if found == pytest.approx(wanted, abs=1e-6):
+            break
+    assert found == pytest.approx(wanted, abs=1e-6)
+
+
+def test_plain_k_means_takes_bytes_whose_differences_would_overflow():
+    pixels = PIXELS[::50]
+    centroids, labels = plain_k_means(pixels, 9, np.inf, np.random.default_rng(0))
+    pixels, centroids = pixels.astype(float), centroids.astype(float)
+    assert (
+        labels == plain_lloyd_step(pixels, centroids, np.ones(len(pixels)))[0]
+    ).all()
 
 
 # The result
@@ -364,21 +371,26 @@ def test_a_sample_has_all_heavy_points_and_the_weight_and_mean_of_all():
     assert len(alike) == 4000 and (alike.weights == 5).all()
 
 
-@pytest.mark.parametrize("n, k", [(1, 1), (5, 5), (12, 3), (12, 7), (300, 2)])
+@pytest.mark.parametrize("n, k", [(1, 1), (5, 5), (12, 7), (70, 25), (300, 2)])
 def test_greys_get_the_best_of_all_divisions(n, k):
     rng = np.random.default_rng(n + k)
     greys, weights = np.sort(rng.permutation(999)[:n]), rng.integers(1, 100, n)
     order = rng.permutation(n)
     points = np.stack([greys[order]] * 3, axis=1)
     found = KMeans(k, seed=0).fit(points, weights[order]).inertia
-    inertia = [
-        sum(
-            w @ (3 * np.square(x - np.average(x, weights=w)))
-            for x, w in zip(np.split(greys, ends), np.split(weights, ends), strict=True)
-        )
-        for ends in itertools.combinations(range(1, n), k - 1)
-    ]
-    assert found == pytest.approx(min(inertia), abs=1e-6)
+
+    @cache
+    def inertia(i, j):
+        x, w = greys[i:j], weights[i:j]
+        return 3 * (w @ np.square(x - np.average(x, weights=w)))
+
+    @cache
+    def least(j, k):
+        if k == 1:
+            return inertia(0, j)
+        return min(least(i, k - 1) + inertia(i, j) for i in range(k - 1, j))
+
+    assert found == pytest.approx(least(n, k), abs=1e-6)
 
 
 # What is inside
