@@ -351,19 +351,16 @@ def test_a_summary_has_the_weight_and_the_mean_of_all_points(size):
     summary = kmeans.summary(cloud, size)
     assert len(summary) == size
     assert summary.weights.sum() == cloud.weights.sum()
-    mean = summary.x @ summary.weights / summary.weights.sum()
-    wanted = cloud.x @ cloud.weights / cloud.weights.sum()
-    assert mean == pytest.approx(wanted, abs=1e-12)
+    means = (np.average(c.x, axis=1, weights=c.weights) for c in (summary, cloud))
+    assert next(means) == pytest.approx(next(means), abs=1e-12)
 
 
-def test_a_sample_has_all_heavy_points_and_the_weight_and_mean_of_all():
+def test_a_sample_has_all_heavy_points_and_the_weight_of_all():
     rng = np.random.default_rng(0)
     data, weights = rng.normal(size=(20_000, 2)), rng.pareto(0.7, 20_000) + 1
     sample = kmeans.sample(prepared(data, weights), 4000)
     assert 3990 <= len(sample) <= 4000 and len(np.unique(sample.x[0])) == len(sample)
     assert sample.weights.sum() == pytest.approx(weights.sum(), rel=1e-4)
-    mean = sample.x @ sample.weights / sample.weights.sum()
-    assert mean == pytest.approx(np.average(data, axis=0, weights=weights), abs=0.02)
     heavy = np.argsort(weights)[-1000:]
     assert np.isin(data[heavy, 0], sample.x[0]).all()
     assert np.isin(weights[heavy], sample.weights).all()
@@ -438,19 +435,14 @@ def test_the_least_missed_centroids_are_those_whose_loss_costs_least():
     assert len(others) == 3 and (np.diff([inertia[j] for j in others]) > 0).all()
 
 
-def test_it_counts_that_an_heir_moves_to_meet_its_new_points():
+def test_an_heir_moves_to_meet_its_new_points_and_is_not_removed_itself():
     points = np.array([0, 1.5, 100, 101.3])[:, None]
     clusters = kmeans.Clusters(prepared(points, [1, 100, 2, 2]), points)
     # The inertia grows by 1.69 without a point of weight 2, by 2.23 without the first.
-    (chosen,) = kmeans.least_missed(clusters, 1)
-    assert chosen in (2, 3)
-
-
-def test_no_centroid_goes_together_with_its_heir():
+    assert kmeans.least_missed(clusters, 1)[0] in (2, 3)
     pairs = np.array([0, 1, 100, 101, 200, 203])[:, None]  # each other's heirs
     clusters = kmeans.Clusters(prepared(np.repeat(pairs, 5, axis=0)), pairs * 1.0)
-    chosen = kmeans.least_missed(clusters, 3)
-    assert sorted(j // 2 for j in chosen) == [0, 1, 2]
+    assert sorted(j // 2 for j in kmeans.least_missed(clusters, 3)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("k", [2, 50, 200])
