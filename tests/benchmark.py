@@ -33,14 +33,13 @@ from conftest import PEAK_UNIT, PROGRAM, SAMPLE
 from kmeans import KMeans, Points
 
 KS = main.DEFAULT_KS
-# Runs a command and prints its seconds and peak MiB. This is a small process of its own
+# Runs a command and prints its processor seconds and peak MiB. It is a small process,
 # because the peak of a child is never less than that of the process that started it.
 METER = f"""if True:
-    import os, subprocess, sys, time
-    began = time.perf_counter()
+    import os, subprocess, sys
     process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    print(time.perf_counter() - began, usage.ru_maxrss / {PEAK_UNIT})
+    print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / {PEAK_UNIT})
     sys.exit(os.waitstatus_to_exitcode(status))
 """
 Picture = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels, colours, their counts
@@ -186,7 +185,7 @@ def compare_optima(photos: list[Path], fits: int, max_size: int) -> None:
 
 
 def measure_runs(photos: list[Path], repeats: int) -> None:
-    """Print the time of whole runs beside that of starting Python and its packages."""
+    """Print the cost of whole runs beside that of starting Python and its packages."""
     head = f"whole run, about {3 * repeats * len(photos)} s in all"
     print_head(head, "s", "starts of Python, numpy, cv2 and PIL", "peak MiB")
     start = [sys.executable, "-c", "import numpy, cv2, PIL.Image"]
@@ -210,7 +209,7 @@ def measure_full_size(folder: Path) -> None:
 
 
 def measure(command: list) -> tuple[float, float]:
-    """Run a command; return its seconds and its peak memory in MiB."""
+    """Run a command; return its processor seconds and its peak memory in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         meter = [sys.executable, "-c", METER, *command]
         done = subprocess.run(meter, cwd=folder, stdout=subprocess.PIPE, check=True)
