@@ -366,6 +366,8 @@ def test_a_sample_has_all_heavy_points_and_the_weight_of_all():
     assert np.isin(weights[heavy], sample.weights).all()
     alike = kmeans.sample(prepared(data), 4000)
     assert len(alike) == 4000 and (alike.weights == 5).all()
+    boxes, *_ = prepared(rng.random((400_000, 2))).boxes  # of a sample, to save time
+    assert len(boxes) < kmeans.SAMPLE
 
 
 @pytest.mark.parametrize("n, k", [(1, 1), (5, 5), (12, 7), (70, 25), (300, 2)])
@@ -501,7 +503,8 @@ REFUSED = [  # after what the error says about them
     ("not be empty", lambda: Points(np.zeros((0, 3)))),
     ("not be empty", lambda: Points(np.zeros((5, 0)))),
     ("2 dimensions", lambda: Points(np.zeros(9))),
-    ("finite", lambda: Points([[1, np.nan]]), lambda: Points([[1, np.inf]])),
+    ("finite", lambda: Points([[1, np.nan]]), lambda: Points([[1, -np.inf]])),
+    ("at most 1e150", lambda: Points([[1e151]]), lambda: Points([[-1e151]])),
     ("complex", lambda: Points([[1j, 2], [3, 4]])),
     ("real numbers", lambda: Points([["1"], ["2"]]), lambda: Points([[1, 2], [3]])),
     ("real numbers", lambda: Points([[10**400], [2]])),

@@ -33,9 +33,7 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 # Variables for code that runs main.py inside its own interpreter.
 INSIDE = {"MAIN": str(PROJECT / "main.py"), "PYTHONPATH": str(PROJECT)}
 TINY = NOISE[:12, :12]  # too small for a label
-needs_posix = pytest.mark.skipif(
-    os.name == "nt", reason="Windows has no such shell, signals, limits or links"
-)
+needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX system")
 
 
 def put_sample(folder: Path) -> None:
@@ -573,9 +571,7 @@ def test_another_run_may_remove_an_earlier_frame_first(make, monkeypatch):
 
 @needs_posix
 @pytest.mark.parametrize("end, status", [("Ctrl-C", 130), ("a closed pipe", 141)])
-def test_ctrl_c_or_a_reader_that_goes_away_ends_it_quietly(
-    start, pictures, end, status
-):
+def test_ctrl_c_or_a_closed_pipe_ends_it_quietly(start, pictures, end, status):
     process = start("--path", SAMPLE)
     assert process.stdout.readline().startswith("k_1.jpg")
     if end == "Ctrl-C":

@@ -27,12 +27,11 @@ from PIL.ExifTags import Base
 import main
 from conftest import NOISE, PROJECT, SAMPLE, decibels, small_photo
 
+pytestmark = pytest.mark.filterwarnings("error")  # no warning reaches a user
 needs_profiles = pytest.mark.skipif(
     not features.check("littlecms2"), reason="this Pillow knows no profiles"
 )
-needs_memory_limit = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux limits the memory"
-)
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="limits memory")
 needs_timer = pytest.mark.skipif(os.name == "nt", reason="Windows has no such timer")
 RED = (200, 80, 40)
 GREEN = (80, 200, 40)
@@ -450,7 +449,7 @@ UNCLEAR_TIFFS = {
     "planes with alpha mixed in": tiff([0] * 4, ExtraSamples=1, **PLANES),
     "a thumbnail of what follows": tiff([0] * 3, NewSubfileType=1),
     "a thumbnail in old words": tiff([0] * 3, SubfileType=2),
-    "the oldest JPEG, grey where cut": tiff([0] * 3, meaning=6, Compression=6),
+    "the oldest JPEG, grey where cut": tiff([0] * 3, Compression=6),
 }
 REFUSED |= {name: (content, UNCLEAR) for name, content in UNCLEAR_TIFFS.items()}
 
@@ -602,14 +601,14 @@ def test_exif_data_cost_no_more_than_they_are_worth(read):
     assert time.process_time() - began < 2  # in Pillow 10 to 12 it was 31
 
 
-@needs_memory_limit
+@needs_linux
 def test_what_takes_too_much_memory_is_refused(read, monkeypatch):
     monkeypatch.setattr(main, "MAX_MEMORY", 50_000_000)
     with pytest.raises(main.UnusableError, match="needs more memory"):
         read(png_that_claims(14_000))
 
 
-@needs_memory_limit
+@needs_linux
 @pytest.mark.parametrize(
     "mode, form, max_size, bytes_per_pixel",
     [
@@ -624,9 +623,8 @@ def test_what_takes_too_much_memory_is_refused(read, monkeypatch):
 def test_a_large_picture_is_not_copied_without_need(
     read, monkeypatch, mode, form, max_size, bytes_per_pixel
 ):
-    picture = Image.new(mode, (5000, 4000))
-    transparent = {"transparency": 0} if mode == "P" else {}
-    content = encoded(form, picture, compress_level=1, **transparent)
+    options = {"compress_level": 1} | ({"transparency": 0} if mode == "P" else {})
+    content = encoded(form, Image.new(mode, (5000, 4000)), **options)
     monkeypatch.setattr(main, "MAX_MEMORY", bytes_per_pixel * 20_000_000 + 10_000_000)
     assert read(content, max_size).shape == (max_size * 4 // 5, max_size, 3)
 
