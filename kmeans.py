@@ -230,6 +230,7 @@ class Cloud:
     def __init__(self, x: np.ndarray, weights: np.ndarray) -> None:
         self.x = x
         self.weights = weights
+        self.boxes: dict[int, Cloud | None] = {}  # by their number: see `summary`
 
     def __len__(self) -> int:
         """Return the number of points."""
@@ -248,11 +249,6 @@ class Cloud:
     def radius(self) -> float:
         """The largest distance from the origin."""
         return math.sqrt(self.augmented[-1].max())
-
-    @cached_property
-    def boxes(self) -> tuple[Cloud, np.ndarray, np.ndarray]:
-        """Boxes around the points, from large to small ones: see `halved_boxes`."""
-        return halved_boxes(sample(self, SAMPLE))
 
 
 # Points assigned to their nearest centroids
@@ -437,25 +433,20 @@ def smallest_two(values: np.ndarray) -> tuple[np.ndarray, ...]:
 def choose_centroids(cloud: Cloud, k: int, rng: np.random.Generator) -> np.ndarray:
     """Choose k centroids, (k, d), from which `lloyd` has little left to do.
 
-    A search on a coarse summary of the cloud finds a good arrangement, and a fine one
-    refines it. Returns fewer than k only if there are fewer distinct points.
+    The search for a good arrangement uses a summary of the cloud. Returns fewer than k
+    only if there are fewer distinct points.
     """
     # Half as many points give worse optima; twice as many take longer.
-    enough = max(800, min(32 * k, BOXES), 2 * k)
-    coarse = summary(cloud, enough)
-    if coarse is cloud and (best := best_on_a_line(cloud, k)) is not None:
+    small = summary(cloud, max(800, min(32 * k, 8192), 2 * k))
+    if small is cloud and (best := best_on_a_line(cloud, k)) is not None:
         return best
-    centroids = k_means_plus_plus(coarse, k, rng)
     # A thousandth of the spread: a summary is hardly more precise than that.
-    squares = np.square(coarse.x).sum(axis=0)
-    tol = 0.001 * math.sqrt(np.average(squares, weights=coarse.weights))
-    centroids = exchange(coarse, centroids, tol, rng)
-    # On half of the points, an iteration would take almost as long as on all.
-    fine = min(len(cloud), SAMPLE) // 8
-    if fine < 4 * enough:
-        return centroids
+    squares = np.square(small.x).sum(axis=0)
+    tol = 0.001 * math.sqrt(np.average(squares, weights=small.weights))
+    centroids = k_means_plus_plus(small, k, rng)
+    centroids = exchange(small, centroids, tol, rng)
     # More than 100 iterations are seldom needed, and this is only a start.
-    return lloyd(summary(cloud, fine), centroids, tol, max_iter=100)[0].centroids
+    return lloyd(small, centroids, tol, max_iter=100)[0].centroids
 
 
 def k_means_plus_plus(
@@ -500,7 +491,7 @@ def exchange(
     best, _ = lloyd(cloud, centroids, tol, max_iter=3)
     errors = best.squared_errors()
     inertia = (cloud.weights * errors).sum()
-    excess = min(k, max(4, k / 5))
+    excess = min(k - 1, max(4, k / 5))
     while excess > 1 / 2:  # single ones are tried more than once
         added = k_means_plus_plus(cloud, math.ceil(excess), rng, errors)
         # With fewer than two iterations, the new centroids have not settled.
@@ -513,7 +504,7 @@ def exchange(
         rival_inertia = (cloud.weights * rival_errors).sum()
         # A smaller gain is not worth another round with as many.
         if rival_inertia >= 0.998 * inertia:
-            excess /= 1.5
+            excess /= 1.6
         if rival_inertia < inertia:
             best, errors, inertia = rival, rival_errors, rival_inertia
     return best.centroids
@@ -591,87 +582,74 @@ def best_on_a_line(cloud: Cloud, k: int) -> np.ndarray | None:
 
 # Summaries: few points that stand for many
 
-SAMPLE = 2**16  # points: enough to find the boxes of more
-BOXES = 2**13  # at least, if so many points differ
-
 
 def summary(cloud: Cloud, size: int) -> Cloud:
-    """Return about `size` points that represent a cloud, or itself if it has few."""
+    """Return `size` points that represent a cloud, or itself if it has few."""
     if len(cloud) < 2 * size:
         return cloud
-    boxes, error, parent_error = cloud.boxes
-    # Each halving adds one to the first boxes, which have no parent.
-    halvings = size - np.count_nonzero(np.isinf(parent_error))
-    if np.count_nonzero(error) < halvings:
-        return cloud
-    threshold = np.partition(error, -halvings - 1)[-halvings - 1]
-    chosen = (error <= threshold) & (threshold < parent_error)
-    return Cloud(boxes.x[:, chosen], boxes.weights[chosen])
+    if size not in cloud.boxes:  # 16 points a box would give slightly worse optima
+        cloud.boxes[size] = means_of_boxes(sample(cloud, 32 * size), size)
+    return cloud.boxes[size] or cloud
 
 
 def sample(cloud: Cloud, size: int) -> Cloud:
     """Take at most `size` points: all heavy ones, and some to represent the rest."""
     if len(cloud) <= size:
         return cloud
-    # The number taken if the points of at least this weight are the heavy ones.
-    ascending = np.sort(cloud.weights)
-    taken = np.cumsum(ascending) / ascending + np.arange(len(cloud))[::-1]
-    shares = np.append(ascending, cloud.weights.sum() / size)
-    share = shares[np.count_nonzero(taken > size)]  # of the weight, for each point
-    ends = np.cumsum(np.minimum(cloud.weights, share))
-    which = ends.searchsorted(np.arange(share / 2, ends[-1], share))
-    return Cloud(cloud.x[:, which], np.maximum(cloud.weights[which], share))
+    share = np.inf  # of the weight: heavy points have more
+    while True:
+        is_heavy = cloud.weights > share
+        rest = cloud.weights[~is_heavy].sum() / (size - np.count_nonzero(is_heavy))
+        if rest == share:
+            break
+        share = rest
+    # Of the others, one is taken wherever the sum of weights passes another share.
+    shares = np.cumsum(np.minimum(cloud.weights, share)) / share
+    is_taken = is_heavy | (np.diff(np.floor(shares + 0.5), prepend=0) > 0)
+    weights = np.maximum(cloud.weights[is_taken], share)
+    return Cloud(cloud.x.compress(is_taken, axis=1), weights)
 
 
-def halved_boxes(cloud: Cloud) -> tuple[Cloud, np.ndarray, np.ndarray]:
-    """Divide a cloud into boxes, and halve those of large error, up to a number.
+def means_of_boxes(cloud: Cloud, size: int) -> Cloud | None:
+    """Divide a cloud into `size` boxes, and return their means and weights.
 
-    The error of a box is the weighted sum of squared distances of its points to their
-    mean, at which it is halved, along the axis with most of the error (T. Su and J. G.
-    Dy, "In search of deterministic methods for initializing K-means and Gaussian
-    mixture clustering", 2007). So the boxes become small where most of the weight is.
-
-    Returns the means and weights of all m boxes as a cloud; their errors, (m,), 0 for
-    those not halved; and the errors of the boxes that they are halves of, (m,).
+    Boxes of large error are halved until there are so many. The error is the weighted
+    sum of squared distances to the mean, and a box is halved there, along the axis with
+    most of its error (T. Su and J. G. Dy, "In search of deterministic methods for
+    initializing K-means and Gaussian mixture clustering", 2007). So boxes become small
+    where most of the weight is. Returns None if too few points are distinct.
     """
     d, n = cloud.x.shape
-    most = max(n // 8, BOXES)
-    box = grid_cells(cloud)
+    box = grid_cells(cloud, size)
     count = box.max() + 1
-    rows = chain(cloud.x, map(np.square, cloud.x))
-    weights, sums = totals(rows, cloud.weights, box, count)
-    lower_half = np.zeros(count, np.intp)  # the number of that box, or 0
-    parent_error = np.full(count, np.inf)
     while True:
+        rows = chain(cloud.x, map(np.square, cloud.x))
+        weights, sums = totals(rows, cloud.weights, box, count)
         means = sums[:d] / weights
+        if count == size:
+            return Cloud(means, weights)
         errors = sums[d:] - sums[:d] * means  # along each coordinate
         # Less may be nothing but rounding; halving that would leave an empty box.
         errors[errors < 1e-10 * sums[d:]] = 0
         error = errors.sum(axis=0)
-        is_whole = lower_half == 0
-        halved = np.flatnonzero(is_whole & (error > 0.5 * error[is_whole].mean()))
-        if np.count_nonzero(is_whole) >= most or not len(halved):
-            return Cloud(means, weights), np.where(is_whole, 0, error), parent_error
-        count, added = len(weights), len(halved)
-        lower_half[halved] = count + np.arange(added)
-        moved = np.flatnonzero(lower_half.take(box))
-        old = box.take(moved)
+        # Boxes of small error stay whole. A higher bound would take more rounds.
+        largest = np.argsort(-error, kind="stable")[: size - count]
+        halved = largest[error[largest] > 0.25 * error.mean()]
+        if not len(halved):
+            return None
+        upper_half = np.zeros(count, np.intp)  # the number of that box, or 0
+        upper_half[halved] = count + np.arange(len(halved))
         axis = errors.argmax(axis=0)
         cut = means[axis, np.arange(count)]
-        is_upper = cloud.x.ravel().take(n * axis.take(old) + moved) > cut.take(old)
-        box[moved] = lower_half.take(old) + added * is_upper
-        x, moved_weights = cloud.x.take(moved, axis=1), cloud.weights.take(moved)
-        rows, half = chain(x, map(np.square, x)), box.take(moved) - count
-        new_weights, new_sums = totals(rows, moved_weights, half, 2 * added)
-        weights = np.append(weights, new_weights)
-        sums = np.append(sums, new_sums, axis=1)
-        lower_half = np.append(lower_half, np.zeros(2 * added, np.intp))
-        parent_error = np.append(parent_error, np.tile(error[halved], 2))
+        is_upper = cloud.x[axis.take(box), np.arange(n)] > cut.take(box)
+        moved = np.flatnonzero(is_upper & (upper_half > 0).take(box))
+        box[moved] = upper_half.take(box[moved])
+        count += len(halved)
 
 
-def grid_cells(cloud: Cloud) -> np.ndarray:
-    """Return the number of each point's cell, (n,), in a grid of at most 512."""
-    cells = int(2 ** (9 / len(cloud.x)))  # along each axis
+def grid_cells(cloud: Cloud, most: int) -> np.ndarray:
+    """Return the number of each point's cell, (n,), in a grid of at most `most`."""
+    cells = int(most ** (1 / len(cloud.x)))  # along each axis
     cell = np.zeros(len(cloud), np.intp)
     for row in cloud.x:  # slightly less than all cells, to put the largest in the last
         low, span = row.min(), max(np.ptp(row), 1e-9)

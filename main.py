@@ -112,7 +112,7 @@ def run(
             content = encode(frame.convert("RGB"), "JPEG", **JPEG_OPTIONS)
         write_whole(frame_paths[k], content)
         written.append(frame_paths[k])
-        decibels = psnr(colours, palette[model.labels], counts)
+        decibels = psnr(colours, palette.take(model.labels, axis=0), counts)
         say(f"{written[-1].name:9} {model.n_iter:4d} iterations {decibels:6.2f} dB")
         if list_colours:
             shares = np.bincount(model.labels, weights=counts) / counts.sum()
