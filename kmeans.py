@@ -433,8 +433,8 @@ def smallest_two(values: np.ndarray) -> tuple[np.ndarray, ...]:
 def choose_centroids(cloud: Cloud, k: int, rng: np.random.Generator) -> np.ndarray:
     """Choose k centroids, (k, d), from which `lloyd` has little left to do.
 
-    The search for a good arrangement uses a summary of the cloud. Returns fewer than k
-    only if there are fewer distinct points.
+    The search for a good arrangement uses a summary of the cloud, and a sample of many
+    points refines it. Returns fewer than k only if there are fewer distinct points.
     """
     # Half as many points give worse optima; twice as many take longer.
     small = summary(cloud, max(800, min(32 * k, 8192), 2 * k))
@@ -445,8 +445,12 @@ def choose_centroids(cloud: Cloud, k: int, rng: np.random.Generator) -> np.ndarr
     tol = 0.001 * math.sqrt(np.average(squares, weights=small.weights))
     centroids = k_means_plus_plus(small, k, rng)
     centroids = exchange(small, centroids, tol, rng)
-    # More than 100 iterations are seldom needed, and this is only a start.
-    return lloyd(small, centroids, tol, max_iter=100)[0].centroids
+    parts = [small]
+    if len(cloud) >= 2**18:  # with fewer points, a second part saves no time
+        parts.append(sample(cloud, len(cloud) // 8))
+    for part in parts:  # more than 100 iterations are seldom needed for a start
+        centroids = lloyd(part, centroids, tol, max_iter=100)[0].centroids
+    return centroids
 
 
 def k_means_plus_plus(
