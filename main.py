@@ -48,7 +48,6 @@ DEFAULT_SIZE = 500  # pixels of the longest side of a frame
 MAX_SIZE = 10_000
 FRAME_MILLISECONDS = 750
 JPEG_OPTIONS = {"quality": 95, "subsampling": 0}  # full colour, 4:4:4
-GIF_OPTIONS = {"save_all": True, "loop": 0}
 
 Size = tuple[int, int]  # width and height in pixels
 Label = tuple[Picture, Picture]  # two masks: the letters and their edge
@@ -124,8 +123,8 @@ def run(
         # Pillow takes each frame as it is made, so that no list of them is held.
         made = map(make_frame, ks)
         times = [FRAME_MILLISECONDS] * len(ks)  # Pillow 10 adds up only a list
-        options = {"append_images": made, "duration": times, **GIF_OPTIONS}
-        gif = encode(next(made), "GIF", **options)
+        options = {"save_all": True, "duration": times, "loop": 0}
+        gif = encode(next(made), "GIF", append_images=made, **options)
         write_whole(gif_path, gif)
     except (UnusableError, MemoryError):
         remove_files(written, kept=path)  # a part could be taken for the whole
@@ -541,8 +540,9 @@ def paint(
     """
     cluster_of_colour = cluster_of_colour.astype(np.uint8)
     cluster_of_pixel = np.empty(colour_of_pixel.shape, np.uint8)
-    for painted, colours in zip(cluster_of_pixel, colour_of_pixel, strict=True):
-        painted[:] = cluster_of_colour[colours]  # row by row, as in `unique_by_table`
+    for first in range(0, len(colour_of_pixel), 64):  # few rows: see `unique_by_table`
+        rows = slice(first, first + 64)
+        cluster_of_pixel[rows] = cluster_of_colour.take(colour_of_pixel[rows])
     frame = Image.fromarray(cluster_of_pixel)
     frame.putpalette(np.vstack([palette, LABEL_COLOURS]).astype(np.uint8).tobytes())
     return frame
