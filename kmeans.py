@@ -232,7 +232,7 @@ class Cloud:
     def __init__(self, x: np.ndarray, weights: np.ndarray) -> None:
         self.x = x
         self.weights = weights
-        self.boxes: dict[int, Cloud | None] = {}  # by their number: see `summary`
+        self.boxes: dict[int, Cloud | None] = {}  # by size, None if few points differ
 
     def __len__(self) -> int:
         """Return the number of points."""
@@ -435,8 +435,8 @@ def smallest_two(values: np.ndarray) -> tuple[np.ndarray, ...]:
 def choose_centroids(cloud: Cloud, k: int, rng: np.random.Generator) -> np.ndarray:
     """Choose k centroids, (k, d), from which `lloyd` has little left to do.
 
-    The search for a good arrangement uses a summary of the cloud, and a sample of many
-    points refines it. Returns fewer than k only if there are fewer distinct points.
+    A good arrangement is searched for on a summary of the cloud, and refined on a
+    sample if there are many points. Returns fewer than k only if fewer points differ.
     """
     # Half as many points give worse optima; twice as many take longer.
     small = summary(cloud, max(800, min(32 * k, 8192), 2 * k))
@@ -447,12 +447,15 @@ def choose_centroids(cloud: Cloud, k: int, rng: np.random.Generator) -> np.ndarr
     tol = 0.001 * math.sqrt(np.average(squares, weights=small.weights))
     centroids = k_means_plus_plus(small, k, rng)
     centroids = exchange(small, centroids, tol, rng)
-    parts = [small]
-    if len(cloud) >= 2**18:  # with fewer points, a second part saves no time
-        parts.append(sample(cloud, len(cloud) // 8))
-    for part in parts:  # more than 100 iterations are seldom needed for a start
-        centroids = lloyd(part, centroids, tol, max_iter=100)[0].centroids
-    return centroids
+    # More than 100 iterations are seldom needed, and this is only a start.
+    centroids = lloyd(small, centroids, tol, max_iter=100)[0].centroids
+    if len(cloud) < 2**18:  # then the rest would cost more time than it saves
+        return centroids
+    # With a quarter of the points instead, fits took longer.
+    part = sample(cloud, len(cloud) // 8)
+    refined = lloyd(part, centroids, tol, max_iter=100)[0].centroids
+    # If few points are distinct, the part may have fewer of these than clusters.
+    return refined if len(refined) == len(centroids) else centroids
 
 
 def k_means_plus_plus(
@@ -497,7 +500,7 @@ def exchange(
     best, _ = lloyd(cloud, centroids, tol, max_iter=3)
     errors = best.squared_errors()
     inertia = (cloud.weights * errors).sum()
-    excess = min(k - 1, max(4, k / 5))
+    excess = min(k - 1, max(4, k / 5))  # none for k = 1
     while excess > 1 / 2:  # single ones are tried more than once
         added = k_means_plus_plus(cloud, math.ceil(excess), rng, errors)
         # With fewer than two iterations, the new centroids have not settled.
@@ -590,25 +593,24 @@ def best_on_a_line(cloud: Cloud, k: int) -> np.ndarray | None:
 
 
 def summary(cloud: Cloud, size: int) -> Cloud:
-    """Return `size` points that represent a cloud, or itself if it has few."""
+    """Return `size` points that represent a cloud, or itself if few points differ."""
     if len(cloud) < 2 * size:
         return cloud
-    if size not in cloud.boxes:  # 16 points a box would give slightly worse optima
+    if size not in cloud.boxes:
+        # With 16 points a box, optima are slightly worse.
         cloud.boxes[size] = means_of_boxes(sample(cloud, 32 * size), size)
     return cloud.boxes[size] or cloud
 
 
 def sample(cloud: Cloud, size: int) -> Cloud:
-    """Take at most `size` points: all heavy ones, and some to represent the rest."""
+    """Take about `size` points: all heavy ones, and some to represent the rest."""
     if len(cloud) <= size:
         return cloud
-    share = np.inf  # of the weight: heavy points have more
-    while True:
-        is_heavy = cloud.weights > share
-        rest = cloud.weights[~is_heavy].sum() / (size - np.count_nonzero(is_heavy))
-        if rest == share:
-            break
-        share = rest
+    # The share of a point is the weight of the rest, divided by the number of points
+    # left for the rest. It is least if exactly the heavy points are not in the rest.
+    rest = np.cumsum(np.sort(cloud.weights))[-size:]
+    share = (rest / np.arange(1, size + 1)).min()
+    is_heavy = cloud.weights > share
     # Of the others, one is taken wherever the sum of weights passes another share.
     shares = np.cumsum(np.minimum(cloud.weights, share)) / share
     is_taken = is_heavy | (np.diff(np.floor(shares + 0.5), prepend=0) > 0)
@@ -620,8 +622,8 @@ def means_of_boxes(cloud: Cloud, size: int) -> Cloud | None:
     """Divide a cloud into `size` boxes, and return their means and weights.
 
     Boxes of large error are halved until there are so many. The error is the weighted
-    sum of squared distances to the mean, and a box is halved there, along the axis with
-    most of its error (T. Su and J. G. Dy, "In search of deterministic methods for
+    sum of squared distances to the mean. A box is halved at its mean, along the axis
+    with most of its error (T. Su and J. G. Dy, "In search of deterministic methods for
     initializing K-means and Gaussian mixture clustering", 2007). So boxes become small
     where most of the weight is. Returns None if too few points are distinct.
     """
@@ -654,7 +656,7 @@ def means_of_boxes(cloud: Cloud, size: int) -> Cloud | None:
 
 
 def grid_cells(cloud: Cloud, most: int) -> np.ndarray:
-    """Return the number of each point's cell, (n,), in a grid of at most `most`."""
+    """Return the number of each point's cell, (n,), in a grid of up to `most` cells."""
     cells = int(most ** (1 / len(cloud.x)))  # along each axis
     cell = np.zeros(len(cloud), np.intp)
     for row in cloud.x:  # slightly less than all cells, to put the largest in the last

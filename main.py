@@ -540,7 +540,7 @@ def paint(
     """
     cluster_of_colour = cluster_of_colour.astype(np.uint8)
     cluster_of_pixel = np.empty(colour_of_pixel.shape, np.uint8)
-    for first in range(0, len(colour_of_pixel), 64):  # few rows: see `unique_by_table`
+    for first in range(0, len(colour_of_pixel), 64):  # NumPy copies indices to 8 bytes
         rows = slice(first, first + 64)
         cluster_of_pixel[rows] = cluster_of_colour.take(colour_of_pixel[rows])
     frame = Image.fromarray(cluster_of_pixel)

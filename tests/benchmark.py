@@ -170,14 +170,12 @@ def compare_optima(photos: list[Path], fits: int, max_size: int) -> None:
         points, first = Points(colours, counts), len(everything)
         for k in (k for k in [*KS, 100, 200] if k < len(colours)):
             found = [KMeans(k, seed=s).fit(points).inertia for s in range(fits)]
-            peers = [ScikitKMeans(k, random_state=s) for s in range(3)]
+            peers = [ScikitKMeans(k, random_state=s) for s in range(min(3, fits))]
             theirs = [peer.fit(colours, None, counts).inertia_ for peer in peers]
             excess = np.array([found[:3], theirs]) / min(found + theirs) - 1
             everything.append(100 * excess)
-        for name, part in (
-            (photo.name, everything[first:]),
-            ("all so far", everything),
-        ):
+        parts = {photo.name: everything[first:], "all so far": everything}
+        for name, part in parts.items():
             if part:
                 both = np.hstack(part)
                 middle, high = both.mean(axis=1), np.percentile(both, 95, axis=1)

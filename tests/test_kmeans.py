@@ -349,8 +349,7 @@ def test_the_optimum_holds_where_few_colours_weigh_most(night_sky, k):
 def test_boxes_have_the_weight_and_the_mean_of_all_points(size):
     cloud = Points(COLOURS[::2], COUNTS[::2]).cloud
     boxes = kmeans.means_of_boxes(cloud, size)
-    assert len(boxes) == len(kmeans.summary(cloud, size)) == size
-    assert boxes.weights.sum() == cloud.weights.sum()
+    assert len(boxes) == size and boxes.weights.sum() == cloud.weights.sum()
     means = (np.average(c.x, axis=1, weights=c.weights) for c in (boxes, cloud))
     assert next(means) == pytest.approx(next(means), abs=1e-12)
 
@@ -362,10 +361,19 @@ def test_a_sample_has_all_heavy_points_and_the_weight_of_all():
     assert 3990 <= len(sample) <= 4000 and len(np.unique(sample.x[0])) == len(sample)
     assert sample.weights.sum() == pytest.approx(weights.sum(), rel=1e-4)
     heavy = np.argsort(weights)[-1000:]
-    assert np.isin(data[heavy, 0], sample.x[0]).all()
-    assert np.isin(weights[heavy], sample.weights).all()
-    alike = kmeans.sample(prepared(data), 4000)
-    assert len(alike) == 4000 and (alike.weights == 5).all()
+    assert np.isin([data[heavy, 0], weights[heavy]], [*sample.x, sample.weights]).all()
+    assert kmeans.sample(prepared(data), 4000).weights.tolist() == [5] * 4000
+    # Each sum of shares is nearly halfway between two whole numbers.
+    weights = np.repeat([0.05, 5, 9.95 / 18_999], [1, 1000, 18_999])
+    assert np.isin(data[1:1001], kmeans.sample(prepared(data, weights), 1100).x).all()
+    weights = np.repeat([1.27, 1e-30], [4000, 16_000])  # the light ones get no share
+    assert np.isin(data[:4000], kmeans.sample(prepared(data, weights), 4000).x).all()
+
+
+def test_rare_points_get_their_cluster_among_many_equal_ones():
+    values = np.repeat(np.arange(10), [90_000] * 3 + [1] * 7)
+    data = np.random.default_rng(0).permutation(values)[:, None] * [1, 2]
+    assert len(KMeans(10, seed=0).fit(data).centroids) == 10
 
 
 @pytest.mark.parametrize("n, k", [(1, 1), (5, 5), (12, 7), (70, 25), (300, 2)])
