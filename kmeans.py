@@ -603,19 +603,27 @@ def summary(cloud: Cloud, size: int) -> Cloud:
 
 
 def sample(cloud: Cloud, size: int) -> Cloud:
-    """Take about `size` points: all heavy ones, and some to represent the rest."""
+    """Take about `size` points: all important ones, and some to represent the rest.
+
+    A point is as important as its weight and its squared distance from the middle are
+    large, so that no outlier is missed (O. Bachem, M. Lucic and A. Krause, "Scalable
+    k-means clustering via lightweight coresets", 2018).
+    """
     if len(cloud) <= size:
         return cloud
-    # The share of a point is the weight of the rest, divided by the number of points
-    # left for the rest. It is least if exactly the heavy points are not in the rest.
-    rest = np.cumsum(np.sort(cloud.weights))[-size:]
+    squares = np.einsum("dn,dn->n", cloud.x, cloud.x)
+    spread = np.average(squares, weights=cloud.weights) + TINY
+    importance = cloud.weights * (squares + spread)
+    # The share of a point is the importance of the rest, divided by the number of
+    # points left for the rest. It is least if the rest are exactly those below it.
+    rest = np.cumsum(np.sort(importance))[-size:]
     share = (rest / np.arange(1, size + 1)).min()
-    is_heavy = cloud.weights > share
-    # Of the others, one is taken wherever the sum of weights passes another share.
-    shares = np.cumsum(np.minimum(cloud.weights, share)) / share
-    is_taken = is_heavy | (np.diff(np.floor(shares + 0.5), prepend=0) > 0)
-    weights = np.maximum(cloud.weights[is_taken], share)
-    return Cloud(cloud.x.compress(is_taken, axis=1), weights)
+    # Of the rest, one is taken wherever the sum of importances passes another share.
+    shares = np.cumsum(np.minimum(importance, share)) / share
+    is_taken = np.diff(np.floor(shares + 0.5), prepend=0) > 0
+    is_taken |= importance > share
+    factors = np.maximum(1, share / importance[is_taken])
+    return Cloud(cloud.x.compress(is_taken, axis=1), cloud.weights[is_taken] * factors)
 
 
 def means_of_boxes(cloud: Cloud, size: int) -> Cloud | None:
@@ -625,7 +633,7 @@ def means_of_boxes(cloud: Cloud, size: int) -> Cloud | None:
     sum of squared distances to the mean. A box is halved at its mean, along the axis
     with most of its error (T. Su and J. G. Dy, "In search of deterministic methods for
     initializing K-means and Gaussian mixture clustering", 2007). So boxes become small
-    where most of the weight is. Returns None if too few points are distinct.
+    where most of the weight is. Returns None if too few points differ.
     """
     d, n = cloud.x.shape
     box = grid_cells(cloud, size)
@@ -633,6 +641,8 @@ def means_of_boxes(cloud: Cloud, size: int) -> Cloud | None:
     while True:
         rows = chain(cloud.x, map(np.square, cloud.x))
         weights, sums = totals(rows, cloud.weights, box, count)
+        if not weights.all():  # a mean was rounded to the outermost point of a box
+            return None
         means = sums[:d] / weights
         if count == size:
             return Cloud(means, weights)
