@@ -605,14 +605,15 @@ def summary(cloud: Cloud, size: int) -> Cloud:
 def sample(cloud: Cloud, size: int) -> Cloud:
     """Take about `size` points: all important ones, and some to represent the rest.
 
-    A point is as important as its weight and its squared distance from the middle are
-    large, so that no outlier is missed (O. Bachem, M. Lucic and A. Krause, "Scalable
-    k-means clustering via lightweight coresets", 2018).
+    Half of the importance of a point is its part of the weight, the other half its part
+    of the squared distances from the origin, so that no outlier is missed (O. Bachem,
+    M. Lucic and A. Krause, "Scalable k-means clustering via lightweight coresets",
+    2018).
     """
     if len(cloud) <= size:
         return cloud
     squares = np.einsum("dn,dn->n", cloud.x, cloud.x)
-    spread = np.average(squares, weights=cloud.weights) + TINY
+    spread = np.average(squares, weights=cloud.weights) + TINY  # above 0
     importance = cloud.weights * (squares + spread)
     # The share of a point is the importance of the rest, divided by the number of
     # points left for the rest. It is least if the rest are exactly those below it.
