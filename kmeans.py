@@ -513,7 +513,7 @@ def exchange(
         rival_inertia = (cloud.weights * rival_errors).sum()
         # A smaller gain is not worth another round with as many.
         if rival_inertia >= 0.998 * inertia:
-            excess /= 1.6
+            excess /= 1.7
         if rival_inertia < inertia:
             best, errors, inertia = rival, rival_errors, rival_inertia
     return best.centroids
